@@ -1,0 +1,114 @@
+"""One contender, once, in this process: prepare, start the clock, run, stop it, then compare its rows.
+
+One decision shapes it: a contender is a function that imports and prepares whatever it needs and returns a `Work`; only
+`Work.run` is timed. So imports are excluded everywhere, in the same way. Requests are what the server counted while the
+clock ran. Run by `python -m benchmarks`; alone: `python -m benchmarks.contender NAME URL FOLDER '{"metrics": 20, …}'`,
+which prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.request import urlopen
+
+from benchmarks.world import World
+
+CONTENDERS = {
+    "recipe": "benchmarks.public_recipe:points",
+    "floor": "benchmarks.floor:points",
+    "floor-incidents": "benchmarks.floor:incidents",
+    "bare-requests": "benchmarks.floor:requests_only",
+    "bare-events": "benchmarks.floor:events_only",
+}
+
+
+@dataclass
+class Bench:
+    """What a contender is given: a server (`url` without `/api`), what it holds, and an empty folder."""
+
+    url: str
+    world: World
+    folder: Path
+
+
+@dataclass
+class Work:
+    """What a contender gives back: `run` is timed; afterwards `database` (a DuckDB file) holds `tables`, for each of
+    the world's tables a SELECT with that table's columns, times in seconds since 1970."""
+
+    run: Callable[[], None]
+    database: Path | None = None
+    tables: dict[str, str] = field(default_factory=dict)
+    notes: Callable[[], dict] = dict
+
+
+@dataclass
+class Result:
+    contender: str
+    seconds: float
+    requests: int
+    rows: int
+    peak_mb: float
+    differences: int | None  # rows missing, surplus or unequal; None where there is nothing to compare
+    notes: dict
+
+
+def measure(name: str, bench: Bench) -> Result:
+    module, function = CONTENDERS[name].split(":")
+    work: Work = getattr(importlib.import_module(module), function)(bench)
+    before = served(bench.url)
+    started = time.perf_counter()
+    work.run()
+    seconds = time.perf_counter() - started
+    requests = served(bench.url) - before
+    peak_mb = _peak_mb()
+    rows, differences = compare(work, bench.world) if work.database else (0, None)
+    return Result(name, seconds, requests, rows, peak_mb, differences, work.notes())
+
+
+def served(url: str) -> int:
+    """How many requests the server has answered so far."""
+    with urlopen(f"{url}/_count") as answer:
+        return json.load(answer)["requests"]
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1_000_000 if sys.platform == "darwin" else 1_000)
+
+
+def compare(work: Work, world: World) -> tuple[int, int]:
+    """Rows found, and rows in which what was found and what the world's formulas say differ, in either direction."""
+    import duckdb
+
+    rows = differences = 0
+    with duckdb.connect(str(work.database), read_only=True) as connection:
+        for table, expected in world.expected().items():
+            connection.execute(f"CREATE TEMP TABLE expected AS {expected}")
+            connection.execute(f"CREATE TEMP TABLE found AS SELECT * FROM ({work.tables[table]})")
+            found, surplus, missing = connection.execute(
+                "SELECT (SELECT count(*) FROM found), "
+                "(SELECT count(*) FROM (FROM found EXCEPT ALL FROM expected)), "
+                "(SELECT count(*) FROM (FROM expected EXCEPT ALL FROM found))"
+            ).fetchone() or (0, 0, 0)
+            connection.execute("DROP TABLE expected; DROP TABLE found")
+            rows += found
+            differences += max(surplus, missing)
+    return rows, differences
+
+
+def main() -> None:
+    name, url, folder, world = sys.argv[1:]
+    result = measure(name, Bench(url, World(**json.loads(world)), Path(folder)))
+    print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What can go wrong with a Cachet, each said so that a person knows what happened and what to do.
+
+A message has up to four parts, in this order: which endpoint, what happened, what is unchanged, and
+what to set or check. The classes exist where code decides by them; everything else is a CachetError.
+"""
+
+from __future__ import annotations
+
+
+class CachetError(Exception):
+    """Something about the Cachet server, its answers or the settings that a person has to know.
+
+    Args:
+        what: What happened, as a clause without a full stop.
+        remedy: What to set or check, as a sentence; empty where nothing helps.
+        endpoint: The endpoint that it happened to; empty where it concerns them all.
+    """
+
+    def __init__(self, what: str, remedy: str = "", endpoint: str = ""):
+        super().__init__(what, remedy, endpoint)
+        self.what = what
+        self.remedy = remedy
+        self.endpoint = endpoint
+
+    def __str__(self) -> str:
+        subject = f"{self.endpoint}: " if self.endpoint else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{subject}{self.what}. Its tables are unchanged.{remedy}"
+
+
+class SettingsError(CachetError):
+    """A setting is missing or wrong; nothing was requested."""
+
+    def __str__(self) -> str:
+        return f"{self.what}. Nothing was requested or changed. {self.remedy}".rstrip()
+
+
+class Unreachable(CachetError):
+    """No answer came: no such host, refused, TLS failure, too slow, or cut off, retries included."""
+
+
+class NotCachet(CachetError):
+    """An answer came, but not one that a Cachet gives."""
+
+
+class Refused(CachetError):
+    """The server wants a token, or another one (401, 403)."""
+
+    def __init__(self, what: str, remedy: str = "", endpoint: str = "", *, status: int = 401):
+        super().__init__(what, remedy, endpoint)
+        self.status = status
+
+
+class NotOffered(CachetError):
+    """This server has no such route; not a failure for endpoints that not every Cachet has."""
+
+
+class NotFound(CachetError):
+    """The route exists, the row does not, or not for this token."""
+
+
+class Unstable(CachetError):
+    """Rows kept moving between pages while they were read."""

@@ -1,0 +1,424 @@
+"""Points of metrics: Arrow batches, read from where the destination ends, one request where nothing is new.
+
+The cursor is the highest id that the destination holds for a metric. Ids are read upwards in steps that
+are proven complete, and the newest page is handed over last, so that at whatever moment a load is killed,
+what is stored has no gap. The newest page is read again at each load, since points change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .bridge import iterate
+from .client import Answer
+from .endpoints import ENDPOINTS
+from .errors import CachetError, NotFound, Unstable
+from .pages import PER_PAGE, SCANS, Moved, Page, PageReader, page_with, upwards
+from .reader import CachetReader, ordered
+from .rows import RowContext, data_of, flatten, timestamp
+from .stored import Cursor
+from .tables import TABLES
+
+STEP_ROWS = 250_000
+"""Rows after which what was read is handed over: merging 10,000 at a time costs ten times as much."""
+
+STEP_SECONDS = 60.0
+"""Seconds after which it is handed over all the same."""
+
+SKETCHED = 40
+"""How many of the newest values a metric's sketch shows."""
+
+_NEAR_PAGES = 10
+_FIRST_STEP_PAGES = 500
+_METRICS_AT_ONCE = 4
+
+_ATTRIBUTES = {"id", "metric_id", "value", "counter", "calculated_value", "created", "updated"}
+_TYPES = {"bigint": pa.int64(), "double": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
+SCHEMA = pa.schema(
+    [
+        pa.field(column.name, _TYPES[column.data_type], nullable=column.name != "id")
+        for column in TABLES["metric_points"].columns
+    ]
+)
+"""Arrow schema of points; it matches the column hints, or dlt would warn once for each batch."""
+
+
+_TEXT_SCHEMA = pa.schema(
+    [
+        pa.field(at.name, pa.string() if pa.types.is_timestamp(at.type) else at.type, nullable=at.nullable)
+        for at in SCHEMA
+    ]
+)
+
+
+@dataclass
+class MetricStep:
+    """Rows of one metric, proven complete up to their highest id, in the order in which to load them.
+
+    Attributes:
+        metric_id: The metric.
+        rows: Points, ascending by id.
+        last: Whether the metric is read to its end.
+        read: Points read for it so far, those read again included.
+        requests: Requests spent on it so far.
+        newest: Values of its newest points, oldest first, with the last step only.
+        error: Why it could not be read on; what was handed over before stands.
+    """
+
+    metric_id: int
+    rows: pa.Table
+    last: bool = False
+    read: int = 0
+    requests: int = 0
+    newest: list[float | None] = field(default_factory=list)
+    error: CachetError | None = None
+
+
+@dataclass
+class Pace:
+    """How fast points are being read: pages so far, since when, over how many metrics at once."""
+
+    pages: int = 0
+    rows: int = 0
+    started: float = field(default_factory=time.monotonic)
+    metrics: int = 0
+    metrics_done: int = 0
+    active: int = 0
+
+    def step_pages(self, granted: int | None) -> int:
+        """Return the pages a metric may read before it hands them over, within STEP_ROWS and STEP_SECONDS."""
+        seconds = time.monotonic() - self.started
+        if self.pages >= _FIRST_STEP_PAGES and seconds > 1:
+            wanted = int(self.pages / seconds * STEP_SECONDS)
+        else:
+            wanted = granted or _FIRST_STEP_PAGES
+        return max(2, min(wanted, STEP_ROWS // PER_PAGE) // max(1, self.active))
+
+
+def read_points(
+    reader: CachetReader,
+    metric_ids: Sequence[int],
+    cursors: Mapping[int, Cursor],
+    *,
+    full_refresh: bool = False,
+    progress: Callable[[Pace], None] | None = None,
+) -> Iterator[list[MetricStep]]:
+    """Yield the metrics' points in batches to be loaded in turn, while reading goes on.
+
+    A metric without news takes one request; N new rows take ⌈N/100⌉ + 2 requests a step, and about
+    log₂ of the pages to find the cursor's page where more than ten pages are new.
+
+    Args:
+        reader: Reads the Cachet.
+        metric_ids: Whose points to read.
+        cursors: How far each metric is loaded; one that is missing is read from the start.
+        full_refresh: Read all points from the start.
+        progress: Called now and then.
+
+    Raises:
+        CachetError: Nothing could be read at all. A single metric's failure is in its last step.
+    """
+    work = _PointsRead(reader, {} if full_refresh else cursors, progress or (lambda _pace: None))
+    return iterate(partial(work.batches, metric_ids))
+
+
+def sketch(values: Iterable[float | None]) -> str:
+    """Return a line of block characters, one a value, from the lowest to the highest."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, high = min(known), max(known)
+    scale = (high - low) or 1.0
+    return "".join("▁▂▃▄▅▆▇█"[int((value - low) / scale * 7)] for value in known)
+
+
+class _PointsRead:
+    def __init__(self, reader: CachetReader, cursors: Mapping[int, Cursor], progress: Callable[[Pace], None]):
+        self._reader = reader
+        self._cursors = cursors
+        self._progress = progress
+        self._pace = Pace()
+        listing = ENDPOINTS["metric_points"].listing
+        assert listing is not None
+        self._listing = listing
+
+    async def batches(self, metric_ids: Sequence[int]) -> AsyncIterator[list[MetricStep]]:
+        """Yield what was read, STEP_ROWS rows or STEP_SECONDS seconds at a time."""
+        self._pace = Pace(metrics=len(metric_ids))
+        steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(_METRICS_AT_ONCE)
+        async with self._reader.client:
+            await self._reader.connect()
+            await self._reader.check_token()
+            reading = asyncio.ensure_future(self._all(metric_ids, steps))
+            try:
+                batch: list[MetricStep] = []
+                flushed = time.monotonic()
+                while (step := await steps.get()) is not None:
+                    batch.append(step)
+                    full = sum(step.rows.num_rows for step in batch) >= STEP_ROWS
+                    if full or time.monotonic() - flushed >= STEP_SECONDS:
+                        yield batch
+                        batch, flushed = [], time.monotonic()
+                await reading
+                if batch:
+                    yield batch
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    async def _all(self, metric_ids: Sequence[int], steps: asyncio.Queue[MetricStep | None]) -> None:
+        waiting = iter(metric_ids)
+
+        async def worker() -> None:
+            for metric_id in waiting:
+                self._pace.active += 1
+                try:
+                    await self._metric(metric_id, steps)
+                finally:
+                    self._pace.active -= 1
+                    self._pace.metrics_done += 1
+                    self._progress(self._pace)
+
+        # As many metrics at once as there are connections while each takes one request, fewer when they
+        # have much to read: the connections are shared by all pages under way.
+        workers = max(_METRICS_AT_ONCE, self._reader.settings.connections)
+        try:
+            await asyncio.gather(*(worker() for _ in range(min(workers, len(metric_ids)))))
+        finally:
+            await steps.put(None)
+
+    async def _metric(self, metric_id: int, steps: asyncio.Queue[MetricStep | None]) -> None:
+        count = _Count()
+        read = partial(self._page, metric_id, count)
+        cursor = self._cursors.get(metric_id, Cursor())
+        handed = 0
+
+        def step(pages: Sequence[Page], **last: Any) -> MetricStep:
+            # Steps of one read may be merged at once, and a merge takes each id once only.
+            rows = _table([page.rows for page in pages], self._zone)
+            rows = rows.filter(pc.greater(rows.column("id"), handed)) if handed else rows
+            return MetricStep(metric_id, rows, read=count.rows, requests=count.requests, **last)
+
+        try:
+            for scan in range(SCANS):
+                try:
+                    newest = await read(1, descending=True)
+                    tail = await self._tail(read, newest, cursor)
+                    if _gap(tail, cursor):
+                        async for pages in self._missing(read, newest, cursor):
+                            done = step(pages)
+                            await steps.put(done)
+                            handed = pages[-1].ids[-1]
+                            cursor = Cursor(cursor.rows + done.rows.num_rows, handed)
+                    await steps.put(step(tail, last=True, newest=_values(newest)))
+                    return
+                except Moved:
+                    if scan == SCANS - 1:
+                        raise Unstable(
+                            f"points of metric {metric_id} kept being deleted while they were read",
+                            "Run again when the page is quieter.",
+                            "metric_points",
+                        ) from None
+        except NotFound:
+            error: CachetError = NotFound(
+                f"Cachet shows no metric {metric_id}, to this token at least",
+                "Check the id, or load `metrics` so that its partition is dropped.",
+                "metric_points",
+            )
+        except CachetError as caught:
+            error = caught
+        except Exception as caught:  # noqa: BLE001 - one metric's surprise must not cost the others their load
+            error = CachetError(
+                f"an answer for metric {metric_id} could not be understood ({caught!r:.200})",
+                "",
+                "metric_points",
+            )
+        await steps.put(step([], last=True, error=error))
+
+    async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
+        """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near."""
+        wanted = self._reader.settings.points_overlap
+        if cursor.last_id and newest.more:
+            away = _pages_below(newest, cursor.last_id)
+            wanted = max(wanted, away) if away <= _NEAR_PAGES else wanted
+        if wanted == 1 or not newest.more:
+            return [newest]
+        late = await read(wanted, descending=True)
+        while not late.ids:
+            late = await read(late.number - 1, descending=True)
+        if late.number == 1:
+            return [newest]
+        between = await asyncio.gather(*(read(number, descending=True) for number in range(2, late.number)))
+        if between and (await read(late.number, descending=True)).ids != late.ids:
+            raise Moved
+        return [newest, *between, late]
+
+    async def _missing(self, read: PageReader, newest: Page, cursor: Cursor) -> AsyncIterator[list[Page]]:
+        """Yield what lies between the cursor and the newest page, upwards."""
+        start = None
+        if cursor.last_id:
+            start = await page_with(read, cursor.last_id, near=cursor.rows // PER_PAGE + 1)
+        limit = self._pace.step_pages(self._reader.client.granted_per_minute)
+        async for pages in upwards(read, newest, start=start, limit=limit):
+            yield pages
+
+    async def _page(self, metric_id: int, count: _Count, number: int, *, descending: bool = False) -> Page:
+        count.requests += 1
+        answer = await self._reader.client.get(
+            self._listing.path.format(id=metric_id),
+            {"per_page": str(PER_PAGE), "sort": "-id" if descending else "id", "page": str(number)},
+            endpoint="metric_points",
+        )
+        page = _parsed(answer, number, descending, self._reader.context("metric_points", answer))
+        count.rows += len(page.ids)
+        self._pace.pages += 1
+        self._pace.rows += len(page.ids)
+        if self._pace.pages % 50 == 0:
+            self._progress(self._pace)
+        return page
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self._reader.settings.timezone)
+
+
+@dataclass
+class _Count:
+    requests: int = 0
+    rows: int = 0
+
+
+def _gap(tail: Sequence[Page], cursor: Cursor) -> bool:
+    """Return whether rows may lie between the cursor and the newest pages."""
+    return tail[-1].more and tail[-1].ids[-1] > cursor.last_id + 1
+
+
+def _pages_below(newest: Page, last_id: int) -> int:
+    """Guess which of the newest pages holds the cursor, from how dense the ids of the first one are."""
+    spacing = max(1.0, (newest.ids[0] - newest.ids[-1]) / max(1, len(newest.ids) - 1))
+    return max(1, math.ceil((newest.ids[0] - last_id) / spacing / PER_PAGE))
+
+
+def _parsed(answer: Answer, number: int, descending: bool, context: RowContext) -> Page:
+    data = data_of(answer.document, context.endpoint)
+    links = answer.document.get("links")
+    more = bool(isinstance(links, dict) and links.get("next"))
+    rows = _columns_of(data)
+    if rows is None:
+        rows = _odd_rows(data, context)
+    ids = rows.column("id").to_pylist()
+    ordered(ids, descending, context.endpoint)
+    return Page(number, ids, more, rows)
+
+
+def _columns_of(data: Any) -> pa.Table | None:
+    """Return a page's points with their times still as text; None where any differs from what is known."""
+    try:
+        attributes = [row["attributes"] for row in data]
+        if any(row.keys() != _ATTRIBUTES for row in attributes):
+            return None
+        return pa.Table.from_arrays(
+            [
+                pa.array([row["id"] for row in attributes], pa.int64()),
+                pa.array([row["metric_id"] for row in attributes], pa.int64()),
+                pa.array([row["value"] for row in attributes], pa.float64()),
+                pa.array([row["counter"] for row in attributes], pa.int64()),
+                pa.array([row["calculated_value"] for row in attributes], pa.float64()),
+                pa.array([row["created"]["string"] for row in attributes], pa.string()),
+                pa.array([row["updated"]["string"] for row in attributes], pa.string()),
+            ],
+            _TEXT_SCHEMA,
+        )
+    except (KeyError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
+        return None
+
+
+def _odd_rows(data: Any, context: RowContext) -> pa.Table:
+    """Return points whatever their shape: what is not of the declared type goes to `<column>__v_text`."""
+    rows = [flatten(row, context) for row in data]
+    columns: dict[str, pa.Array] = {}
+    for field_ in SCHEMA:
+        values = [row.pop(field_.name, None) for row in rows]
+        fitting = [value if _fits(value, field_.type) else None for value in values]
+        columns[field_.name] = pa.array(fitting, field_.type)
+        odd = [
+            None if kept is not None or value is None else _text(value)
+            for value, kept in zip(values, fitting, strict=True)
+        ]
+        if any(value is not None for value in odd):
+            columns[f"{field_.name}__v_text"] = pa.array(odd, pa.string())
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array([_text(v) if isinstance(v, (dict, list)) else v for v in values])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            columns[name] = pa.array(
+                [None if value is None else _text(value) for value in values], pa.string()
+            )
+    return pa.table({name: column for name, column in columns.items() if column.type != pa.null()})
+
+
+def _fits(value: Any, wanted: pa.DataType) -> bool:
+    try:
+        return value is not None and pa.scalar(value, wanted).is_valid
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return False
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
+    """Return pages as one table, ascending by id and each id once, with its times in UTC."""
+    plain = [page for page in pages if page.schema == _TEXT_SCHEMA]
+    odd = [page for page in pages if page.schema != _TEXT_SCHEMA]
+    whole = [SCHEMA.empty_table(), *odd]
+    if plain:
+        table = pa.concat_tables(plain).combine_chunks()
+        for name in ("created_at", "updated_at"):
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, SCHEMA.field(name), _utc(table.column(name), zone))
+        whole.append(table.cast(SCHEMA))
+    table = pa.concat_tables(whole, promote_options="default")
+    # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
+    table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
+    ids = table.column("id").to_numpy()
+    if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
+        # The first of equal ids is kept: newest pages come first, and are read last of all.
+        _, first = np.unique(ids, return_index=True)
+        table = table.take(pa.array(first))
+    return table
+
+
+def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:
+    """Return the server's local times as UTC; an ambiguous hour is read as the first."""
+    try:
+        local = pc.cast(texts, pa.timestamp("us"))
+        if zone.key == "UTC":
+            return pc.cast(local, SCHEMA.field("created_at").type)
+        utc = pc.assume_timezone(  # pyright: ignore[reportAttributeAccessIssue]
+            local, zone.key, ambiguous="earliest", nonexistent="earliest"
+        )
+        return pc.cast(utc, SCHEMA.field("created_at").type)
+    except pa.ArrowInvalid:
+        parsed = [timestamp(text, zone) for text in texts.to_pylist()]
+        kept = [None if isinstance(value, str) else value for value in parsed]
+        return pa.array(kept, SCHEMA.field("created_at").type)
+
+
+def _values(newest: Page) -> list[float | None]:
+    values = newest.rows.column("value").to_pylist() if newest.ids else []
+    return values[:SKETCHED][::-1]

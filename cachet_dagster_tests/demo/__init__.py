@@ -1,0 +1,1 @@
+"""The embedded Cachet, held to recordings of real ones."""
