@@ -25,7 +25,7 @@ CONTENDERS = {
     "floor": "benchmarks.floor:points",
     "floor-incidents": "benchmarks.floor:incidents",
     "bare-requests": "benchmarks.floor:requests_only",
-    "bare-events": "benchmarks.floor:events_only",
+    "bare-events": "benchmarks.bare_events:events_only",
 }
 
 

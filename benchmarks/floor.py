@@ -46,7 +46,7 @@ async def fetch_all(url: str, paths: Iterable[str], take: Callable[[bytes], None
 class Table:
     """Columns that pages add to; every BATCH pages they go to DuckDB in the writer's thread."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, **columns: pa.DataType) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, /, **columns: pa.DataType) -> None:
         self.connection, self.name, self.columns = connection, name, columns
         self.writer = ThreadPoolExecutor(1)
         self.pages: list[list] = []

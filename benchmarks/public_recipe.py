@@ -7,8 +7,8 @@ What it loses against a real Cachet 3, and does not notice: the token, since Cac
 to a guest (FACTS), so rows that only a token may see are missing; the order, since the points' default order is no
 order, so on a busy server rows can repeat or vanish between pages; and `append` doubles each row at the next load.
 Here, with public metrics on a server at rest and one load, every row arrives. JSON:API's `attributes` stay nested:
-dlt flattens them to `attributes__id`, `attributes__created__string` (a local time, as text) and so on, beside the
-`id` and `type` of the envelope, and `created.human` makes each row differ at each load.
+dlt flattens them to `attributes__id`, `attributes__created__string` (the server's local time, taken for UTC) and so on,
+beside the envelope's `id` (text) and `type`, and `attributes__created__human` makes each row differ at each load.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def points(bench: Bench) -> Work:
         tables={
             "metric_points": """
                 SELECT attributes__id AS id, attributes__metric_id AS metric_id,
-                       coalesce(attributes__value, 0) AS value, attributes__counter AS counter,
-                       epoch(attributes__created__string::TIMESTAMP)::BIGINT AS created_at
+                       attributes__value AS value, attributes__counter AS counter,
+                       epoch(attributes__created__string)::BIGINT AS created_at
                 FROM cachet_data.metric_points"""
         },
     )

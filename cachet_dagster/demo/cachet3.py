@@ -2,16 +2,17 @@
 
 Every rule here was derived from recordings of a real Cachet 3, and the contract test holds it to them: loaded
 with the recorded rows and the recorded time it gives the recorded status, content type and body. One decision
-shapes it: each resource is one `_Resource` entry (rows that a caller may see, allowed sorts, filters and
-includes, and the function that prints a row), so that what differs between resources is data and how a page is
-cut, sorted, filtered and included is written once.
+shapes it: each resource is one entry of a table (`cachet3_resources`), how a row is seen and printed stands by
+itself (`cachet3_rows`), and how a page is filtered, sorted, cut and included is written once
+(`cachet3_documents`). Here is what comes before: the route, the caller, the rate limit.
 
-Deliberately not imitated (`NOT_IMITATED` names them for the contract test):
+Deliberately not imitated:
 
-- writes over HTTP: every method but GET and HEAD is a 405 that names those two; post through the `World`;
-- `user` included in schedules: a 500 of the real server, here a relation that is null;
+- writes over HTTP: every method but GET and HEAD is a 405 that names those two; post through the `World`. The
+  dataset `writes` is therefore the one that `NOT_IMITATED` leaves out of the contract;
 - relation counts: only `componentsCount` of incidents adds its attribute; the others are accepted and add none;
-- `/api/status` in other situations than the recorded major outage follows Cachet's description of its words.
+- what was not recorded: `/api/status` but for a major outage, filters but for the recorded ones, and the text of
+  the 500 that `include=user` of schedules is on the real server. They follow Cachet's own description.
 """
 
 from __future__ import annotations
@@ -36,11 +37,8 @@ from .world import Row
 JSON = b"application/json"
 JSON_API = b"application/vnd.api+json"
 
-NOT_IMITATED = {
-    "writes": "every method but GET and HEAD is a 405",
-    "schedules.include-user": "a 500 of the real server",
-    "counts": "relation counts other than componentsCount of incidents",
-}
+NOT_IMITATED = {"writes": "every method but GET and HEAD is a 405"}
+"""Recorded datasets that are left out of the contract, and why."""
 
 SYSTEM_STATUS = {
     "operational": "All systems are operational.",
@@ -127,6 +125,7 @@ class _Cachet3:
         if (private or settings.protected) and not caller.known:
             raise Refusal(401, "Unauthenticated.")
         client = scope["client"][0] if scope.get("client") else ""
+        # One user owns all tokens, so what counts per user has one bucket.
         allowed, limits = self._throttle.take("user" if private else f"ip:{client}")
         headers += limits
         if not allowed:

@@ -67,7 +67,10 @@ def _occurred(compare: Callable[[str, str], bool]) -> Callable[[list[str]], Pred
 
 @dataclass(frozen=True)
 class Relation:
-    """How a row leads to related rows: `one` prints null or one, else a list. `pivot` adds the link's status."""
+    """How a row leads to related rows, each with the link's own row if there is one.
+
+    With `one` the relation prints null or a single reference, else a list.
+    """
 
     name: str
     resource: str
@@ -87,7 +90,8 @@ class Resource:
     base_order: Callable[[Row], Any] = field(default=lambda row: row["id"])
     default_sort: str = ""
     sorts: tuple[str, ...] = ()
-    filters: Mapping[str, Callable[[list[str]], Predicate]] | None = None
+    # None for `meta`, which nests: filter[meta][key]=value.
+    filters: Mapping[str, Callable[[list[str]], Predicate] | None] | None = None
     relations: tuple[Relation, ...] = ()
     includes: tuple[str, ...] = ()
     meta_type: str | None = None
@@ -154,10 +158,6 @@ def _includes(*names: str) -> tuple[str, ...]:
     return tuple(allowed)
 
 
-def _meta_filter(values: list[str]) -> Predicate:
-    raise NotImplementedError  # meta is nested and handled where the filters are read
-
-
 _visible_first = lambda row: (row["visible"], row["id"])  # noqa: E731 SQLite reads these tables through an index
 
 RESOURCES: dict[str, Resource] = {
@@ -176,7 +176,7 @@ RESOURCES: dict[str, Resource] = {
             "occurs_after": _occurred(lambda a, b: a >= b),
             "occurs_before": _occurred(lambda a, b: a <= b),
             "occurs_on": _occurred(lambda a, b: a == b),
-            "meta": _meta_filter,
+            "meta": None,
         },
         relations=(
             Relation("components", "components", _linked("incident_components", "incident_id")),
@@ -199,7 +199,7 @@ RESOURCES: dict[str, Resource] = {
             "name": _partial("name"),
             "status": _exact("status"),
             "enabled": _exact("enabled"),
-            "meta": _meta_filter,
+            "meta": None,
         },
         relations=(
             Relation("group", "component-groups", _group_of, one=True),
@@ -217,7 +217,7 @@ RESOURCES: dict[str, Resource] = {
         sees=sees_level,
         base_order=_visible_first,
         sorts=("name", "id"),
-        filters={"meta": _meta_filter},
+        filters={"meta": None},
         relations=(Relation("components", "components", _members),),
         includes=_includes("components!", "meta"),
         meta_type="component_group",
@@ -263,11 +263,10 @@ RESOURCES: dict[str, Resource] = {
         print=print_schedule,
         sees=sees_schedule,
         sorts=("name", "id", "scheduled_at", "completed_at"),
-        filters={"name": _partial("name"), "status": _schedule_has_status, "meta": _meta_filter},
+        filters={"name": _partial("name"), "status": _schedule_has_status, "meta": None},
         relations=(
             Relation("components", "components", _linked("schedule_components", "schedule_id")),
             Relation("updates", "updates", _updates_of("schedule")),
-            Relation("user", "users", _one("users", "user_id"), one=True),
         ),
         includes=_includes("components", "components.group", "updates", "user", "meta"),
         meta_type="schedule",
@@ -280,7 +279,7 @@ RESOURCES: dict[str, Resource] = {
         print=print_subscriber,
         sees=not_deleted,
         sorts=("email", "id"),
-        filters={"email": _partial("email"), "global": _exact("global"), "meta": _meta_filter},
+        filters={"email": _partial("email"), "global": _exact("global"), "meta": None},
         relations=(Relation("components", "components", _linked("subscriptions", "subscriber_id")),),
         includes=_includes("components", "meta"),
         meta_type="subscriber",

@@ -4,7 +4,7 @@ The decision that shapes it: nothing is remembered. Time is cut into slots (8 ho
 maintenance, 5 minutes for points), and what happens in a slot follows from the seed and the slot's number alone,
 ids too. So every process that asks serves the same page, a thing keeps its id for ever, and what has passed does
 not change. As on a page with a retention policy, incidents older than three months go at the turn of a month,
-and points older than yesterday at midnight (UTC).
+maintenance older than twelve weeks on a Monday, and points older than yesterday at midnight (UTC).
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ COMPONENTS = [
 
 # name, what happens, what was done, status of the component while it lasts
 TROUBLES = [
-    ("Slow responses from the {c}", "a database replica fell behind", "The replica has caught up", 2),
-    ("Elevated error rates on the {c}", "a faulty release", "We have rolled the release back", 3),
+    ("{c}: slow responses", "a database replica fell behind", "The replica has caught up", 2),
+    ("{c}: elevated error rates", "a faulty release", "We have rolled the release back", 3),
     ("{c} unavailable", "a network failure in one of our data centres", "Traffic runs on the second site", 4),
-    ("Delays in {c}", "a queue that is longer than usual", "The queue has been worked off", 2),
+    ("{c}: delays", "a queue that is longer than usual", "The queue has been worked off", 2),
     ("{c}: intermittent timeouts", "an overloaded load balancer", "Capacity has been added", 3),
-    ("Some requests to {c} fail", "a problem at a carrier that we depend on", "The carrier has recovered", 3),
-    ("Login problems on {c}", "an expired certificate", "The certificate has been renewed", 4),
+    ("{c}: some requests fail", "a problem at a carrier that we depend on", "The carrier has recovered", 3),
+    ("{c}: login problems", "an expired certificate", "The certificate has been renewed", 4),
 ]
 
 WORKS = [
@@ -145,7 +145,7 @@ def _trouble(seed: int, slot: int) -> _Trouble | None:
     begins = (
         EPOCH + slot * INCIDENT_SLOT + timedelta(minutes=rng.randrange(0, 470), seconds=rng.randrange(60))
     )
-    # Weighted to the first ones; the disabled component has no trouble any more.
+    # The disabled component has no trouble any more.
     ids = [n for n, component in enumerate(COMPONENTS, 1) if component[2]]
     main = rng.choice(ids)
     others = rng.sample([n for n in ids if n != main], rng.choice((0, 0, 1, 2)))
@@ -156,7 +156,7 @@ def _trouble(seed: int, slot: int) -> _Trouble | None:
     for update_status, words in (
         (2, f"The cause is {cause}. We are working on it."),
         (3, f"{cure}. We keep an eye on it."),
-        (4, f"{component} works as usual again. We apologise for the trouble."),
+        (4, "Everything works as usual again. We apologise for the trouble."),
     ):
         at += timedelta(minutes=rng.randrange(6, 95), seconds=rng.randrange(60))
         updates.append((at, update_status, words))
@@ -192,7 +192,9 @@ def _troubles(seed: int, now: datetime) -> Iterator[_Trouble]:
 
 
 def living_world(seed: int, now: datetime) -> World:
-    """Return the page as it is at an instant (aware; from 2024 on).
+    """Return the page as it is at an instant (aware; from 22 January 2024 on).
+
+    Raises ValueError before that.
 
     About a hundred incidents, 15 components of which one is disabled and one hidden from guests, 4 metrics of a
     few hundred points. `valid_until` of the world is the next instant at which something happens.

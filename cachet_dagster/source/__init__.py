@@ -13,19 +13,19 @@ The token comes from `.dlt/secrets.toml` (`[sources.cachet_source] api_key = "â€
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
-from dlt.extract import DltResource, DltSource
+from dlt.extract import DltResource
 
 from .by_id import Asking
 from .endpoints import ENDPOINTS, FILLED_BY, Endpoint
-from .errors import CachetError, NotOffered
-from .metric_points import MetricStep, read_points
-from .reader import CachetReader, EndpointRead, NeedsToken
+from .errors import CachetError
+from .metric_points import read_points
+from .reader import CachetReader, EndpointRead
 from .rows import Row
 from .settings import DEFAULT_BASE_URL, CachetSettings
 from .stored import Stored, pipeline_query, read_stored

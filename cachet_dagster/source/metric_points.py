@@ -208,7 +208,7 @@ class _PointsRead:
         def step(pages: Sequence[Page], **last: Any) -> MetricStep:
             # Steps of one read may be merged at once, and a merge takes each id once only.
             rows = _table([page.rows for page in pages], self._zone)
-            rows = rows.filter(pc.greater(rows.column("id"), handed)) if handed else rows
+            rows = rows.filter(pc.field("id") > handed) if handed else rows
             return MetricStep(metric_id, rows, read=count.rows, requests=count.requests, **last)
 
         try:
