@@ -26,6 +26,13 @@ CONTENDERS = {
     "floor-incidents": "benchmarks.floor:incidents",
     "bare-requests": "benchmarks.floor:requests_only",
     "bare-events": "benchmarks.bare_events:events_only",
+    "dlt": "benchmarks.ours:dlt_points",
+    "dlt-no-news": "benchmarks.ours:dlt_no_news",
+    "dlt-incidents": "benchmarks.ours:dlt_incidents",
+    "dagster": "benchmarks.ours:dagster_points",
+    "dagster-no-news": "benchmarks.ours:dagster_no_news",
+    "dagster-incidents": "benchmarks.ours:dagster_incidents",
+    "dagster-partitions": "benchmarks.ours:dagster_partitions",
 }
 
 
@@ -53,7 +60,9 @@ class Work:
 class Result:
     contender: str
     seconds: float
+    cpu_seconds: float  # of this process, all threads: less moved by what else the machine does
     requests: int
+    refused: int  # of the requests, those answered 429
     rows: int
     peak_mb: float
     differences: int | None  # rows missing, surplus or unequal; None where there is nothing to compare
@@ -64,22 +73,33 @@ def measure(name: str, bench: Bench) -> Result:
     module, function = CONTENDERS[name].split(":")
     work: Work = getattr(importlib.import_module(module), function)(bench)
     before = served(bench.url)
-    started = time.perf_counter()
+    cpu, started = time.process_time(), time.perf_counter()
     work.run()
-    seconds = time.perf_counter() - started
-    requests = served(bench.url) - before
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
+    after = served(bench.url)
     peak_mb = _peak_mb()
     rows, differences = compare(work, bench.world) if work.database else (0, None)
-    return Result(name, seconds, requests, rows, peak_mb, differences, work.notes())
+    return Result(
+        contender=name,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        requests=after["requests"] - before["requests"],
+        refused=after["refused"] - before["refused"],
+        rows=rows,
+        peak_mb=peak_mb,
+        differences=differences,
+        notes=work.notes(),
+    )
 
 
-def served(url: str) -> int:
-    """How many requests the server has answered so far."""
+def served(url: str) -> dict[str, int]:
+    """How many `requests` the server has answered so far, and how many of them it `refused`."""
     with urlopen(f"{url}/_count") as answer:
-        return json.load(answer)["requests"]
+        return json.load(answer)
 
 
 def _peak_mb() -> float:
+    # Linux lets a child begin with its parent's peak; `python -m benchmarks` stays far below any contender's.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1_000_000 if sys.platform == "darwin" else 1_000)
 

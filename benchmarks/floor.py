@@ -51,7 +51,12 @@ class Table:
         self.writer = ThreadPoolExecutor(1)
         self.pages: list[list] = []
         self.inserts = []
-        kinds = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR", pa.timestamp("s"): "TIMESTAMP"}
+        kinds = {
+            pa.int64(): "BIGINT",
+            pa.float64(): "DOUBLE",
+            pa.string(): "VARCHAR",
+            pa.timestamp("s"): "TIMESTAMP",
+        }
         declared = ", ".join(f"{column} {kinds[kind]}" for column, kind in columns.items())
         connection.execute(f"CREATE TABLE {name} ({declared})")
 
@@ -69,7 +74,9 @@ class Table:
         arrays = {}
         for number, (column, kind) in enumerate(self.columns.items()):
             values = list(chain.from_iterable(page[number] for page in pages))
-            arrays[column] = pa.array(values).cast(kind) if pa.types.is_timestamp(kind) else pa.array(values, kind)
+            arrays[column] = (
+                pa.array(values).cast(kind) if pa.types.is_timestamp(kind) else pa.array(values, kind)
+            )
         rows = pa.table(arrays)  # noqa: F841 - DuckDB finds it by name
         self.connection.cursor().execute(f"INSERT INTO {self.name} FROM rows")
 
@@ -81,7 +88,7 @@ class Table:
 
 def _columns(rows: Iterable[dict], *names: str) -> list:
     """The attributes of JSON:API rows as columns, one tuple for each name; () for each where there is no row."""
-    return list(zip(*map(itemgetter(*names), map(_attributes, rows)))) or [() for _ in names]
+    return list(zip(*map(itemgetter(*names), map(_attributes, rows)), strict=True)) or [() for _ in names]
 
 
 def points(bench: Bench) -> Work:
@@ -128,7 +135,9 @@ def incidents(bench: Bench) -> Work:
         connection, "incident_updates", id=number, incident_id=number, message=text, status=number, created_at=time,
         updated_at=time,
     )  # fmt: skip
-    links = Table(connection, "incident_components", incident_id=number, component_id=number, component_status=number)
+    links = Table(
+        connection, "incident_components", incident_id=number, component_id=number, component_status=number
+    )
     doubtful: list[str] = []
     include = "include=updates,components,user,meta"
     pages = range(1, -(-bench.world.incidents // 100) + 1)
@@ -136,13 +145,17 @@ def incidents(bench: Bench) -> Work:
     def take_page(body: bytes) -> None:
         document = orjson.loads(body)
         data, included = document["data"], document["included"]
-        of_type = {kind: [row for row in included if row["type"] == kind] for kind in ("updates", "components")}
+        of_type = {
+            kind: [row for row in included if row["type"] == kind] for kind in ("updates", "components")
+        }
         plain = _columns(
             data, "id", "guid", "name", "message", "visible", "notifications", "meta", "status", "occurred",
             "published", "created", "updated",
         )  # fmt: skip
         times = [list(map(_string, column)) for column in plain[8:]]
-        incidents.add([*plain[:6], [orjson.dumps(meta) for meta in plain[6]], list(map(_value, plain[7])), *times])
+        incidents.add(
+            [*plain[:6], [orjson.dumps(meta) for meta in plain[6]], list(map(_value, plain[7])), *times]
+        )
         plain = _columns(of_type["updates"], "id", "updateable_id", "message", "status", "created", "updated")
         times = [list(map(_string, column)) for column in plain[4:]]
         updates.add([*plain[:3], list(map(_value, plain[3])), *times])
@@ -169,8 +182,10 @@ def incidents(bench: Bench) -> Work:
             for row in included
             if row["type"] == "components"
         }
-        found = [(incident, int(component), status[component]) for incident, of_row in rows for component in of_row]
-        links.add(list(zip(*found)) or [(), (), ()])
+        found = [
+            (incident, int(component), status[component]) for incident, of_row in rows for component in of_row
+        ]
+        links.add(list(zip(*found, strict=True)) or [(), (), ()])
 
     def run() -> None:
         gc.disable()
@@ -195,5 +210,8 @@ def incidents(bench: Bench) -> Work:
 
 def requests_only(bench: Bench) -> Work:
     """A bare loop that asks each metric once for its newest page, and keeps nothing."""
-    paths = [f"metrics/{metric}/points?per_page=100&sort=-id&page=1" for metric in range(1, bench.world.metrics + 1)]
+    paths = [
+        f"metrics/{metric}/points?per_page=100&sort=-id&page=1"
+        for metric in range(1, bench.world.metrics + 1)
+    ]
     return Work(lambda: asyncio.run(fetch_all(bench.url, paths, orjson.loads)))

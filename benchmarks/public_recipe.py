@@ -14,7 +14,8 @@ beside the envelope's `id` (text) and `type`, and `attributes__created__human` m
 from __future__ import annotations
 
 import dlt
-from dlt.sources.rest_api import RESTAPIConfig, rest_api_source
+from dlt.sources.rest_api import rest_api_source
+from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from benchmarks.contender import Bench, Work
 
@@ -24,7 +25,12 @@ def points(bench: Bench) -> Work:
     config: RESTAPIConfig = {
         "client": {
             "base_url": f"{bench.url}/api/",
-            "auth": {"type": "api_key", "name": "X-Cachet-Token", "api_key": "benchmark", "location": "header"},
+            "auth": {
+                "type": "api_key",
+                "name": "X-Cachet-Token",
+                "api_key": "benchmark",
+                "location": "header",
+            },
         },
         "resources": [
             {"name": "metrics", "endpoint": {"path": "metrics", "data_selector": "data"}},

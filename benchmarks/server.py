@@ -180,7 +180,7 @@ class Server:
 
     def answer(self, target: bytes) -> bytes:
         if target == b"/_count":
-            return _answer(_PLAIN, json.dumps({"requests": self.count}))
+            return _answer(_PLAIN, json.dumps({"requests": self.count, "refused": 0}))
         self.count += 1
         found = self.ready.get(target)
         if found is None:

@@ -194,10 +194,9 @@ def _troubles(seed: int, now: datetime) -> Iterator[_Trouble]:
 def living_world(seed: int, now: datetime) -> World:
     """Return the page as it is at an instant (aware; from 22 January 2024 on).
 
-    Raises ValueError before that.
-
     About a hundred incidents, 15 components of which one is disabled and one hidden from guests, 4 metrics of a
-    few hundred points. `valid_until` of the world is the next instant at which something happens.
+    few hundred points. `valid_until` of the world is the next instant at which something happens. Raises
+    ValueError before the page began.
     """
     now = now.astimezone(timezone.utc)
     if now < EPOCH + timedelta(weeks=3):

@@ -91,14 +91,17 @@ def cachet_source(
             yield table_resource(table, lambda name=name: reading.rows(name))
 
 
-def table_resource(table: Table, rows: Callable[[], Sequence[Row]]) -> DltResource:
+def table_resource(
+    table: Table, rows: Callable[[], Sequence[Row]] = tuple, *, replace: bool = True
+) -> DltResource:
     """Return the dlt resource that loads a table's rows, whole or, for observations, as they are added.
 
     Args:
         table: The table.
         rows: Returns its rows; called when the resource is extracted.
+        replace: Whether the rows are all there are; else they are added, and the table is made if need be.
     """
-    observed = FILLED_BY[table.name].kind == "observed"
+    adds = FILLED_BY[table.name].kind == "observed" or not replace
 
     def extract() -> Iterator[Any]:
         # Hints in the item's own words, so that a table without rows is created too.
@@ -107,7 +110,7 @@ def table_resource(table: Table, rows: Callable[[], Sequence[Row]]) -> DltResour
         if found:
             yield found
 
-    return _resource(table, extract, "append" if observed else "replace")
+    return _resource(table, extract, "append" if adds else "replace")
 
 
 def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:

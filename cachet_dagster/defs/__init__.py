@@ -1,0 +1,1 @@
+"""Dagster, in Dagster's own words. Everything here is put together in `cachet_dagster.definitions`."""

@@ -1,0 +1,109 @@
+"""Which Cachet is read and which database is filled: one resource, configured or from the environment.
+
+Nothing is looked up before a run needs it, so the code location always loads, and what is missing or
+wrong is said by the run. Where no Cachet is configured the embedded one is started for the run, and its
+rows go into a database of their own.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Optional
+
+from dagster import ConfigurableResource
+from dotenv import dotenv_values
+from pydantic import Field
+
+from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.source.settings import CachetSettings
+from cachet_dagster.warehouse import Database
+
+DEMO_DATABASE = "cachet_demo.duckdb"
+DEMO_SEED = 1
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a run works with: how to read Cachet, the database, and whether it is the demo."""
+
+    settings: CachetSettings
+    database: Database
+    demo: bool
+
+    @property
+    def page_url(self) -> Optional[str]:
+        """The status page's address; none for the demo, whose server is gone when the run is."""
+        return None if self.demo else self.settings.base_url
+
+
+class CachetResource(ConfigurableResource):
+    """A Cachet and the DuckDB file that it is loaded into.
+
+    Each field left out comes from the environment or a `.env` file in the current folder.
+    """
+
+    base_url: Optional[str] = Field(
+        default=None,
+        description="The status page's address (CACHET_BASE_URL); the embedded demo where there is none.",
+    )
+    api_token: Optional[str] = Field(
+        default=None, description="API token (CACHET_API_TOKEN); a guest sees public rows only."
+    )
+    timezone: Optional[str] = Field(
+        default=None, description="The server's time zone (CACHET_TIMEZONE, default UTC)."
+    )
+    database: Optional[str] = Field(
+        default=None, description="DuckDB file (CACHET_DATABASE, default cachet.duckdb)."
+    )
+
+    @contextlib.contextmanager
+    def connect(self, say: Callable[[str], None]) -> Iterator[Connection]:
+        """Resolve the settings, starting the embedded Cachet where none is configured.
+
+        Args:
+            say: Told in words what a person may want to know.
+
+        Raises:
+            SettingsError: A setting is missing or wrong; the message says which.
+        """
+        environment = _environment()
+        base_url = self.base_url or environment.get("CACHET_BASE_URL")
+        token = self.api_token or environment.get("CACHET_API_TOKEN")
+        path = Path(self.database or environment.get("CACHET_DATABASE") or "cachet.duckdb")
+        wait = _seconds(environment, "CACHET_LOCK_WAIT", 600.0)
+        if base_url:
+            settings = CachetSettings.from_environment(
+                environment, base_url=base_url, api_key=token, timezone=self.timezone
+            )
+            yield Connection(settings, Database(path, wait=wait, say=say), demo=False)
+            return
+        if token:
+            raise SettingsError(
+                "there is an API token but no Cachet to use it with",
+                "Set CACHET_BASE_URL to the status page's address, or unset CACHET_API_TOKEN for the demo.",
+            )
+        # Imported where it is needed: a configured Cachet takes no web server.
+        from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
+
+        say("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
+        with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
+            settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
+            yield Connection(
+                settings, Database(path.with_name(DEMO_DATABASE), wait=wait, say=say), demo=True
+            )
+
+
+def _environment() -> Mapping[str, str]:
+    from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def _seconds(environment: Mapping[str, str], variable: str, default: float) -> float:
+    text = environment.get(variable, "")
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise SettingsError(f"{variable} is {text!r}", "Set it to a number of seconds.") from None

@@ -1,0 +1,129 @@
+"""What each asset is: key, lineage, description, columns. Derived from the tables, through dagster-dlt's translator."""
+
+from collections.abc import Sequence
+
+from dagster import (
+    AssetDep,
+    AssetKey,
+    AssetSpec,
+    MetadataValue,
+    TableColumn,
+    TableColumnConstraints,
+    TableConstraints,
+    TableSchema,
+)
+from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, metric_points_resource, table_resource
+from cachet_dagster.source.tables import Table
+from cachet_dagster.warehouse.database import DATASET
+
+from .partitions import metric_partitions
+
+API_REFERENCE = "https://docs.cachethq.io/api-reference"
+
+SERVER_KEY = AssetKey(["cachet", "server"])
+
+server = AssetSpec(
+    SERVER_KEY,
+    description="The Cachet server: where everything here comes from. It is read, never written.",
+    group_name="cachet",
+    kinds={"cachet"},
+    metadata={"api_reference": MetadataValue.url(API_REFERENCE)},
+)
+
+
+class CachetDltTranslator(DagsterDltTranslator):
+    """Says what asset a dlt resource of this source is."""
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> AssetSpec:
+        """Return the asset `cachet/<resource>`, with its lineage as it really is."""
+        table = TABLES[data.resource.name]
+        endpoint = FILLED_BY[table.name]
+        return (
+            super()
+            .get_asset_spec(data)
+            .replace_attributes(
+                key=asset_key(table.name),
+                deps=[AssetDep(asset_key(name)) for name in parents(table)] or [AssetDep(SERVER_KEY)],
+                description=_description(table),
+                group_name="cachet",
+                kinds={"dlt", "duckdb"},
+                tags={"cachet/endpoint": endpoint.name},
+                skippable=True,
+                partitions_def=metric_partitions if endpoint.kind == "points" else None,
+            )
+            .merge_attributes(
+                metadata={
+                    "dagster/table_name": f"{DATASET}.{table.name}",
+                    "dagster/column_schema": column_schema(table),
+                    "api_reference": MetadataValue.url(API_REFERENCE),
+                }
+            )
+        )
+
+
+def asset_key(table: str) -> AssetKey:
+    """Return the key of a table's asset."""
+    return AssetKey(["cachet", table])
+
+
+def parents(table: Table) -> list[str]:
+    """Return the tables that a table is made from: its list, its metrics, its links' both ends."""
+    endpoint = FILLED_BY[table.name]
+    if endpoint.of and table.name == endpoint.name:
+        return [endpoint.of]
+    if endpoint.kind == "points" or table.name != endpoint.tables[0]:
+        first = [endpoint.tables[0]] if table.name != endpoint.tables[0] else []
+        return list(dict.fromkeys([*first, *(reference.table for reference in table.references)]))
+    return []
+
+
+def column_schema(table: Table) -> TableSchema:
+    """Return a table's declared columns for Dagster's asset page."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                column.name,
+                column.data_type,
+                column.description,
+                TableColumnConstraints(
+                    nullable=column.name not in table.key, unique=table.key == (column.name,)
+                ),
+            )
+            for column in table.columns
+        ],
+        constraints=TableConstraints(other=[f"unique: {', '.join(table.key)}"]) if len(table.key) > 1 else None,
+    )
+
+
+def table_specs() -> Sequence[AssetSpec]:
+    """Return the assets that are read as a whole."""
+    return [_spec(table) for table in TABLES.values() if FILLED_BY[table.name].kind != "points"]
+
+
+def points_spec() -> AssetSpec:
+    """Return the asset of the metrics' points, a partition a metric."""
+    return _spec(TABLES["metric_points"])
+
+
+def _spec(table: Table) -> AssetSpec:
+    points = FILLED_BY[table.name].kind == "points"
+    resource = metric_points_resource(lambda: iter(())) if points else table_resource(table)
+    return CachetDltTranslator().get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=None))
+
+
+def _description(table: Table) -> str:
+    endpoint = FILLED_BY[table.name]
+    how = {
+        "list": "Replaced whole at each load, since the API cannot tell what changed.",
+        "by_id": f"Rows of `{endpoint.of}`, asked for singly only where that answer can differ.",
+        "observed": "A row is added when the answer differs from the newest one.",
+        "single": "Replaced whole at each load.",
+        "points": "Merged on `id`, from where the database ends. Each metric is a partition.",
+    }[endpoint.kind]
+    key = ", ".join(f"`{column}`" for column in table.key)
+    listing = ENDPOINTS[endpoint.of or endpoint.name].listing
+    path = f"\n\nRead from `GET /api/{listing.path}`." if listing else ""
+    return f"{table.description}\n\n{how} Key: {key}.{path}"
