@@ -6,6 +6,11 @@ One decision shapes it: everything is done as a user would do it, with the defau
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
 from benchmarks.contender import Bench, Work
 
 _TABLES = {
@@ -19,6 +24,7 @@ _TABLES = {
     "incident_components": """
         SELECT incident_id, component_id, component_status FROM cachet_data.incident_components""",
 }
+_INCIDENTS = ("incidents", "incident_updates", "incident_components", "incidents_by_id")
 
 
 def _dlt(bench: Bench, *resources: str) -> Work:
@@ -51,4 +57,85 @@ def dlt_no_news(bench: Bench) -> Work:
 
 
 def dlt_incidents(bench: Bench) -> Work:
-    return _dlt(bench, "incidents", "incident_updates", "incident_components", "incidents_by_id")
+    return _dlt(bench, *_INCIDENTS)
+
+
+class _Dagster:
+    """An instance with a fresh SQLite storage and the project's definitions, pointed at the benchmark's server."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.database = bench.folder / "cachet.duckdb"
+        os.environ["CACHET_BASE_URL"] = bench.url
+        os.environ["CACHET_DATABASE"] = str(self.database)
+        import dagster as dg
+
+        from cachet_dagster.definitions import defs
+
+        self.instance = dg.DagsterInstance.local_temp(str(bench.folder))
+        self.key = lambda table: dg.AssetKey(["cachet", table])
+        self.job = defs.resolve_implicit_global_asset_job_def()
+
+    def materialize(self, *tables: str, tags: dict[str, str] | None = None) -> None:
+        keys = [self.key(table) for table in tables]
+        self.job.execute_in_process(instance=self.instance, asset_selection=keys, tags=tags)
+
+    def add_partitions(self) -> None:
+        """As a user does: loading `metrics` adds a partition for each."""
+        self.materialize("metrics")
+
+    def materialize_points(self) -> None:
+        keys = self.instance.get_dynamic_partitions("cachet_metric_id")
+        self.materialize(
+            "metric_points",
+            tags={
+                "dagster/asset_partition_range_start": keys[0],
+                "dagster/asset_partition_range_end": keys[-1],
+            },
+        )
+
+    def points(self) -> Work:
+        self.add_partitions()
+        return Work(self.materialize_points, self.database, _TABLES, self.notes)
+
+    def notes(self) -> dict:
+        return {
+            "partitions materialized": len(
+                self.instance.get_materialized_partitions(self.key("metric_points"))
+            )
+        }
+
+
+def dagster_points(bench: Bench) -> Work:
+    return _Dagster(bench).points()
+
+
+def dagster_no_news(bench: Bench) -> Work:
+    work = dagster_points(bench)
+    work.run()
+    return work
+
+
+def dagster_incidents(bench: Bench) -> Work:
+    dagster = _Dagster(bench)
+    return Work(lambda: dagster.materialize(*_INCIDENTS), dagster.database, _TABLES)
+
+
+def dagster_partitions(bench: Bench) -> Work:
+    """As `dagster_points`, and notes how long adding the partitions took and loading the code location takes."""
+    started = time.perf_counter()
+    work = dagster_points(bench)
+    adding = time.perf_counter() - started
+
+    def notes() -> dict:
+        started = time.perf_counter()
+        load = "from cachet_dagster.definitions import defs; defs.get_repository_def().load_all_definitions()"
+        subprocess.run([sys.executable, "-c", load], check=True)
+        return {
+            **work.notes(),
+            "seconds to read the metrics and add their partitions": round(adding, 2),
+            "seconds to load the code location, start of Python included": round(
+                time.perf_counter() - started, 2
+            ),
+        }
+
+    return Work(work.run, work.database, work.tables, notes)

@@ -5,11 +5,11 @@ endpoint or a metric that failed keeps its previous rows. The op raises at the e
 what to do, so that what was loaded is recorded all the same.
 """
 
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Optional
+from functools import partial
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
@@ -19,6 +19,7 @@ from dagster import (
     Failure,
     MaterializeResult,
     MetadataValue,
+    OpExecutionContext,
     multi_asset,
 )
 from pydantic import Field
@@ -35,12 +36,12 @@ from cachet_dagster.source import (
     table_resource,
 )
 from cachet_dagster.source.stored import Stored, read_stored
-from cachet_dagster.warehouse import Database, load
+from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.points import PointsLoad
 
 from .partitions import metric_keys, metric_partitions, sync_metric_partitions
 from .resources import CachetResource, Connection
-from .specs import asset_key, points_spec, table_specs
+from .specs import LINEAGE_ORDER, asset_key, points_spec, table_specs
 
 API_POOL = "cachet_api"
 
@@ -69,17 +70,22 @@ class PointsConfig(Config):
 
 
 @multi_asset(specs=table_specs(), name="cachet_tables", can_subset=True, pool=API_POOL)
-def cachet_tables(context: AssetExecutionContext, config: TablesConfig, cachet: CachetResource) -> Iterator[Any]:
+def cachet_tables(
+    context: AssetExecutionContext, config: TablesConfig, cachet: CachetResource
+) -> Iterator[Any]:
     """Read the selected endpoints in parallel and load those that succeeded as one package."""
     selected = {key.path[-1] for key in context.selected_asset_keys}
     # The tables of an endpoint belong together and are always loaded together.
-    endpoints = [ENDPOINTS[name] for name in dict.fromkeys(FILLED_BY[table].name for table in TABLES if table in selected)]
+    endpoints = [
+        ENDPOINTS[name]
+        for name in dict.fromkeys(FILLED_BY[table].name for table in TABLES if table in selected)
+    ]
     asking = {
         "incidents_by_id": Asking(config.full_refresh, config.incident_ids),
         "components_by_id": Asking(config.full_refresh, config.component_ids),
         "schedules": Asking(config.full_refresh),
     }
-    with _told(context), cachet.connect(context.log.info) as connection:
+    with connected(context.log.info, cachet) as connection:
         database = connection.database
         database.probe()
         with database.reading() as opened:
@@ -88,7 +94,7 @@ def cachet_tables(context: AssetExecutionContext, config: TablesConfig, cachet: 
         reads = reader.read([endpoint.name for endpoint in endpoints])
         loaded = [read for read in reads.values() if read.outcome in ("read", "not offered")]
         resources = [
-            table_resource(TABLES[table], lambda rows=read.rows.get(table, ()): rows, replace=read.error is None)
+            table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
             for read in loaded
             for table in read.endpoint.tables
         ]
@@ -96,13 +102,14 @@ def cachet_tables(context: AssetExecutionContext, config: TablesConfig, cachet: 
             load(database, resources)
         if "metrics" in reads and reads["metrics"].error is None:
             _sync_partitions(context, reads["metrics"], connection)
-        for read in loaded:
-            for table in read.endpoint.tables:
-                metadata = _metadata(connection, reader, read, table, stored)
-                if table in selected:
-                    yield MaterializeResult(asset_key=asset_key(table), metadata=metadata)
-                else:
-                    context.log_event(AssetMaterialization(asset_key(table), metadata=metadata))
+        by_table = {table: read for read in loaded for table in read.endpoint.tables}
+        # Dagster takes the events of one op in the order of lineage only.
+        for table in filter(by_table.get, LINEAGE_ORDER):
+            metadata = _metadata(connection, reader, by_table[table], table, stored)
+            if table in selected:
+                yield MaterializeResult(asset_key=asset_key(table), metadata=metadata)
+            else:
+                context.log_event(AssetMaterialization(asset_key(table), metadata=metadata))
         context.log.info(_summary(reads.values()))
         _raise_failures([str(read.error) for read in reads.values() if read.outcome == "failed"])
 
@@ -114,33 +121,117 @@ def cachet_tables(context: AssetExecutionContext, config: TablesConfig, cachet: 
     backfill_policy=BackfillPolicy.single_run(),
     pool=API_POOL,
 )
-def metric_points(context: AssetExecutionContext, config: PointsConfig, cachet: CachetResource) -> Iterator[Any]:
+def metric_points(
+    context: AssetExecutionContext, config: PointsConfig, cachet: CachetResource
+) -> Iterator[Any]:
     """Merge the points of the run's metrics, reading on while what was read is loaded."""
-    metric_ids = _metric_ids(context, config)
-    key = asset_key("metric_points")
-    with _told(context), cachet.connect(context.log.info) as connection:
-        connection.database.probe()
-        failures: list[str] = []
-        points = PointsLoad(connection.settings, connection.database, context.log.info)
-        for done in points.run(metric_ids, full_refresh=config.full_refresh):
-            if done.error:
-                failures.append(str(done.error))
-                continue
-            yield AssetMaterialization(
-                key,
-                partition=str(done.metric_id),
-                metadata={
-                    "rows_read": done.read,
-                    "rows_new": done.new,
-                    "rows_changed": done.changed,
-                    "dagster/partition_row_count": done.total,
-                    **_time("first_at", done.first_at),
-                    **_time("last_at", done.last_at),
-                    "requests": done.requests,
-                    "last_values": done.sketch,
-                    "demo": connection.demo,
-                },
-            )
-        if config.prune:
-            context.log.info(points.prune())
-        _raise_failures(failures)
+    keys = context.partition_keys if context.has_partition_key or context.has_partition_key_range else None
+    with connected(context.log.info, cachet) as connection:
+        metric_ids = config.metric_ids if keys is None else [int(key) for key in keys]
+        yield from load_metric_points(context, connection, metric_ids, config)
+
+
+def load_metric_points(
+    context: AssetExecutionContext | OpExecutionContext,
+    connection: Connection,
+    metric_ids: Sequence[int],
+    config: PointsConfig,
+) -> Iterator[AssetMaterialization]:
+    """Load the points of metrics, all partitions where none is named, and yield one event for each.
+
+    Raises:
+        Failure: Metrics failed; it names them. What was yielded before stands.
+    """
+    connection.database.probe()
+    wanted = metric_ids or [int(key) for key in metric_keys(context.instance)]
+    points = PointsLoad(connection.settings, connection.database, context.log.info)
+    failures: list[str] = []
+    for done in points.run(wanted, full_refresh=config.full_refresh):
+        if done.error:
+            failures.append(str(done.error))
+            continue
+        yield AssetMaterialization(
+            asset_key("metric_points"),
+            partition=str(done.metric_id),
+            metadata={
+                "rows_read": done.read,
+                "rows_new": done.new,
+                "rows_changed": done.changed,
+                "rows_deleted": done.deleted,
+                "dagster/partition_row_count": done.total,
+                **_time("first_at", done.first_at),
+                **_time("last_at", done.last_at),
+                "requests": done.requests,
+                "last_values": done.sketch,
+                "demo": connection.demo,
+            },
+        )
+    if config.prune:
+        metrics = points.reader.read(["metrics"])["metrics"]
+        if metrics.error:
+            raise metrics.error
+        pruned = points.prune([row["id"] for row in metrics.rows["metrics"]])
+        context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
+    _raise_failures(failures)
+
+
+@contextlib.contextmanager
+def connected(say: Callable[[str], None], cachet: CachetResource) -> Iterator[Connection]:
+    """Connect, and turn an error that a person has to know into a failure whose message is just that."""
+    try:
+        with cachet.connect(say) as connection:
+            yield connection
+    except CachetError as error:
+        raise Failure(str(error), allow_retries=False) from error
+
+
+def _sync_partitions(context: AssetExecutionContext, read: EndpointRead, connection: Connection) -> None:
+    ids = [row["id"] for row in read.rows["metrics"]]
+    added, dropped = sync_metric_partitions(
+        context.instance, ids, beside=connection.database.path, complete=True
+    )
+    if added or dropped:
+        context.log.info(f"partitions of metric_points: {len(added)} added, {len(dropped)} dropped")
+
+
+def _metadata(
+    connection: Connection, reader: CachetReader, read: EndpointRead, table: str, stored: Stored
+) -> dict[str, Any]:
+    rows = len(read.rows.get(table, ()))
+    kept = read.error is not None or read.endpoint.kind == "observed"
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows + (stored.counts[table] if kept else 0),
+        "rows_read": rows,
+        "requests": read.requests,
+        "seconds": round(read.seconds, 3),
+        "outcome": read.outcome,
+        "demo": connection.demo,
+        "cachet_api": reader.api.version if reader.api else 0,
+        "database": MetadataValue.path(str(connection.database.path)),
+    }
+    if connection.page_url:
+        metadata["status_page"] = MetadataValue.url(connection.page_url)
+    return metadata
+
+
+def _time(name: str, at: datetime | None) -> dict[str, MetadataValue]:
+    return {} if at is None else {name: MetadataValue.timestamp(at)}
+
+
+def _summary(reads: Iterable[EndpointRead]) -> str:
+    lines = ["endpoint             outcome       rows  requests  seconds"]
+    for read in reads:
+        rows = sum(len(rows) for rows in read.rows.values())
+        line = f"{read.endpoint.name:20} {read.outcome:11} {rows:6,} {read.requests:9,} {read.seconds:8.2f}"
+        lines.append(f"{line}  {read.error}" if read.error else line)
+    return "\n".join(lines)
+
+
+def _raise_failures(failures: Sequence[str]) -> None:
+    if failures:
+        shown = "\n".join(failures[:10])
+        more = f"\n… and {len(failures) - 10} more" if len(failures) > 10 else ""
+        raise Failure(
+            f"{shown}{more}\nEverything else is loaded. What lies downstream in this run does not run.",
+            allow_retries=False,
+        )

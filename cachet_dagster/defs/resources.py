@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Optional
 
 from dagster import ConfigurableResource
 from dotenv import dotenv_values
@@ -34,7 +33,7 @@ class Connection:
     demo: bool
 
     @property
-    def page_url(self) -> Optional[str]:
+    def page_url(self) -> str | None:
         """The status page's address; none for the demo, whose server is gone when the run is."""
         return None if self.demo else self.settings.base_url
 
@@ -45,17 +44,17 @@ class CachetResource(ConfigurableResource):
     Each field left out comes from the environment or a `.env` file in the current folder.
     """
 
-    base_url: Optional[str] = Field(
+    base_url: str | None = Field(
         default=None,
         description="The status page's address (CACHET_BASE_URL); the embedded demo where there is none.",
     )
-    api_token: Optional[str] = Field(
+    api_token: str | None = Field(
         default=None, description="API token (CACHET_API_TOKEN); a guest sees public rows only."
     )
-    timezone: Optional[str] = Field(
+    timezone: str | None = Field(
         default=None, description="The server's time zone (CACHET_TIMEZONE, default UTC)."
     )
-    database: Optional[str] = Field(
+    database: str | None = Field(
         default=None, description="DuckDB file (CACHET_DATABASE, default cachet.duckdb)."
     )
 
@@ -91,9 +90,7 @@ class CachetResource(ConfigurableResource):
         say("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
         with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
             settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
-            yield Connection(
-                settings, Database(path.with_name(DEMO_DATABASE), wait=wait, say=say), demo=True
-            )
+            yield Connection(settings, Database(path.with_name(DEMO_DATABASE), wait=wait, say=say), demo=True)
 
 
 def _environment() -> Mapping[str, str]:

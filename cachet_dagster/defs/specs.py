@@ -1,6 +1,7 @@
 """What each asset is: key, lineage, description, columns. Derived from the tables, through dagster-dlt's translator."""
 
 from collections.abc import Sequence
+from graphlib import TopologicalSorter
 
 from dagster import (
     AssetDep,
@@ -80,6 +81,12 @@ def parents(table: Table) -> list[str]:
     return []
 
 
+LINEAGE_ORDER = list(
+    TopologicalSorter({name: parents(table) for name, table in TABLES.items()}).static_order()
+)
+"""Tables, each after those that it is made from."""
+
+
 def column_schema(table: Table) -> TableSchema:
     """Return a table's declared columns for Dagster's asset page."""
     return TableSchema(
@@ -94,7 +101,9 @@ def column_schema(table: Table) -> TableSchema:
             )
             for column in table.columns
         ],
-        constraints=TableConstraints(other=[f"unique: {', '.join(table.key)}"]) if len(table.key) > 1 else None,
+        constraints=TableConstraints(other=[f"unique: {', '.join(table.key)}"])
+        if len(table.key) > 1
+        else None,
     )
 
 

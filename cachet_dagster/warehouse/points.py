@@ -1,0 +1,219 @@
+"""Merging points: only rows that are new or differ are written, while the next ones are being read.
+
+A metric without news then costs one request and no load at all, and what a load changed is known exactly.
+Rows that Cachet deleted go away on a full refresh, when the metric has been read to its end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cachet_dagster.source import metric_points_resource
+from cachet_dagster.source.errors import CachetError
+from cachet_dagster.source.metric_points import SCHEMA, MetricStep, Pace, read_points, sketch
+from cachet_dagster.source.reader import CachetReader
+from cachet_dagster.source.settings import CachetSettings
+from cachet_dagster.source.stored import Cursor, Stored, read_stored
+
+from .database import DATASET, Database
+from .load import load
+
+_TABLE = f'"{DATASET}"."metric_points"'
+
+
+@dataclass
+class MetricLoaded:
+    """What a load did for one metric, or the error that ended it.
+
+    Attributes:
+        metric_id: The metric.
+        read: Points read, those read again included.
+        new: Rows added.
+        changed: Rows that differed from the stored ones.
+        deleted: Rows that were gone in Cachet, on a full refresh.
+        total: Rows in the database afterwards.
+        first_at: Time of its first point (UTC).
+        last_at: Time of its last point (UTC).
+        requests: Requests that it took.
+        sketch: Its newest values as a line of block characters.
+        error: Why it could not be read to its end; what was loaded before stands.
+    """
+
+    metric_id: int
+    read: int = 0
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    total: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    requests: int = 0
+    sketch: str = ""
+    error: CachetError | None = None
+
+
+@dataclass
+class PointsLoad:
+    """Loads the points of metrics into a database.
+
+    Args:
+        settings: Where, as whom and within which bounds to read.
+        database: Where to load.
+        say: Told in words what a person may want to know while waiting.
+    """
+
+    settings: CachetSettings
+    database: Database
+    say: Callable[[str], None]
+    reader: CachetReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = CachetReader(self.settings, say=self.say)
+
+    def run(
+        self,
+        metric_ids: Sequence[int],
+        *,
+        full_refresh: bool = False,
+        progress: Callable[[Pace], None] | None = None,
+    ) -> Iterator[MetricLoaded]:
+        """Yield each metric when its points are loaded, or when it has failed.
+
+        Args:
+            metric_ids: Whose points to load.
+            full_refresh: Read all points from the start, and remove those that Cachet has no more.
+            progress: Called now and then.
+
+        Raises:
+            CachetError: Nothing could be read, or a package could not be loaded.
+        """
+        with self.database.reading() as opened:
+            cursors = read_stored(self.database.query(opened), points=True).cursors
+        loaded: dict[int, MetricLoaded] = defaultdict(lambda: MetricLoaded(0))
+        seen: dict[int, list[pa.ChunkedArray]] = defaultdict(list)
+        batches = read_points(self.reader, metric_ids, cursors, full_refresh=full_refresh, progress=progress)
+        for batch in batches:
+            new, changed = self._merge([step.rows for step in batch])
+            for step in batch:
+                if full_refresh:
+                    seen[step.metric_id].append(step.rows.column("id"))
+            finished = [step for step in batch if step.last]
+            for metric_id in {*new, *changed, *(step.metric_id for step in finished)}:
+                one = loaded[metric_id]
+                one.metric_id = metric_id
+                one.new += new[metric_id]
+                one.changed += changed[metric_id]
+            if full_refresh:
+                whole = [step.metric_id for step in finished if step.error is None]
+                deleted = self._delete_gone({number: seen.pop(number) for number in whole})
+                for number in whole:
+                    loaded[number].deleted = deleted[number]
+            totals = self._totals([step.metric_id for step in finished])
+            for step in finished:
+                yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
+
+    def prune(self, metric_ids: Sequence[int]) -> int:
+        """Remove the points of all metrics but these, and return how many rows that were."""
+        with self.database.writing(), self._connected() as connection:
+            if not _exists(connection):
+                return 0
+            kept = pa.table({"id": pa.array(metric_ids, pa.int64())})
+            connection.register("kept", kept)
+            gone = connection.execute(
+                f"DELETE FROM {_TABLE} WHERE metric_id NOT IN (SELECT id FROM kept) RETURNING id"
+            ).fetchall()
+            return len(gone)
+
+    def _merge(self, tables: Sequence[pa.Table]) -> tuple[Counter[int], Counter[int]]:
+        """Load what is new or differs, and return how many rows of each metric that was."""
+        batch = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
+        batch = batch.cast(pa.schema([at.with_nullable(at.name != "id") for at in batch.schema]))
+        if not batch.num_rows:
+            return Counter(), Counter()
+        with self.database.reading() as opened:
+            fresh = _fresh(opened, batch)
+        if not fresh.num_rows:
+            return Counter(), Counter()
+        added = fresh.column("added")
+        rows = fresh.drop_columns(["added"]).cast(batch.schema)
+        load(self.database, [metric_points_resource(lambda: iter([rows]))])
+        return (
+            _by_metric(rows.filter(added)),
+            _by_metric(rows.filter(pc.invert(added))),  # pyright: ignore[reportAttributeAccessIssue]
+        )
+
+    def _delete_gone(self, seen: dict[int, list[pa.ChunkedArray]]) -> Counter[int]:
+        """Delete the rows of metrics whose ids were not among those read."""
+        deleted: Counter[int] = Counter()
+        if not seen:
+            return deleted
+        with self.database.writing(), self._connected() as connection:
+            if not _exists(connection):
+                return deleted
+            for metric_id, arrays in seen.items():
+                ids = pa.chunked_array([chunk for array in arrays for chunk in array.chunks], pa.int64())
+                connection.register("present", pa.table({"id": ids}))
+                gone = connection.execute(
+                    f"DELETE FROM {_TABLE} WHERE metric_id = ? AND id NOT IN (SELECT id FROM present)"
+                    " RETURNING id",
+                    [metric_id],
+                ).fetchall()
+                deleted[metric_id] = len(gone)
+                connection.unregister("present")
+        return deleted
+
+    def _totals(self, metric_ids: Sequence[int]) -> dict[int, Cursor]:
+        if not metric_ids:
+            return {}
+        with self.database.reading() as opened:
+            stored: Stored = read_stored(self.database.query(opened), points=True)
+        return stored.cursors
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.database.path))
+
+
+def _fresh(connection: duckdb.DuckDBPyConnection | None, batch: pa.Table) -> pa.Table:
+    """Return the rows that are new or differ from the stored ones, with a column `added` that tells which."""
+    if connection is None or not _exists(connection) or batch.schema.names != SCHEMA.names:
+        # Rows of a shape that nobody foresaw are all written: the database may not have their columns yet.
+        return batch.append_column("added", pa.array([True] * batch.num_rows))
+    differs = " OR ".join(
+        f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"
+    )
+    connection.register("batch", batch)
+    try:
+        return connection.sql(
+            f"SELECT batch.*, stored.id IS NULL AS added FROM batch LEFT JOIN {_TABLE} stored USING (id)"
+            f" WHERE stored.id IS NULL OR {differs} ORDER BY batch.id"
+        ).to_arrow_table()
+    finally:
+        connection.unregister("batch")
+
+
+def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'metric_points'",
+        [DATASET],
+    )
+    return bool(found.fetchall())
+
+
+def _by_metric(rows: pa.Table) -> Counter[int]:
+    counted = rows.column("metric_id").value_counts().to_pylist()
+    return Counter({item["values"]: item["counts"] for item in counted})
+
+
+def _described(loaded: MetricLoaded, step: MetricStep, total: Cursor) -> MetricLoaded:
+    loaded.metric_id = step.metric_id
+    loaded.read, loaded.requests, loaded.error = step.read, step.requests, step.error
+    loaded.total, loaded.first_at, loaded.last_at = total.rows, total.first_at, total.last_at
+    loaded.sketch = sketch(step.newest)
+    return loaded
