@@ -204,7 +204,8 @@ def _metadata(
         "rows_read": rows,
         "requests": read.requests,
         "seconds": round(read.seconds, 3),
-        "outcome": read.outcome,
+        "endpoint": read.endpoint.name,
+        "what_happened": _what_happened(read, rows),
         "demo": connection.demo,
         "cachet_api": reader.api.version if reader.api else 0,
         "database": MetadataValue.path(str(connection.database.path)),
@@ -212,6 +213,14 @@ def _metadata(
     if connection.page_url:
         metadata["status_page"] = MetadataValue.url(connection.page_url)
     return metadata
+
+
+def _what_happened(read: EndpointRead, rows: int) -> str:
+    if read.error is not None:
+        return read.error.what
+    if read.endpoint.kind == "observed":
+        return "added, since it differs" if rows else "unchanged"
+    return "replaced whole"
 
 
 def _time(name: str, at: datetime | None) -> dict[str, MetadataValue]:

@@ -1,0 +1,49 @@
+# The commands of the project. Each sets up .venv first, once: with uv where it is on PATH, else venv and pip.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run dev test check doctor bench soak test-ui screenshots clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.ready ## set up .venv
+
+.venv/.ready: pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		echo "setting up .venv with uv"; \
+		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable .; \
+	else \
+		echo "setting up .venv with pip (this takes a minute)"; \
+		test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+			--constraint constraints.txt --group dev --editable .; \
+	fi
+	@touch $@
+
+run: setup ## load everything into DuckDB and print what happened
+	@$(BIN)/python -m cachet_dagster run
+
+dev: setup ## the Dagster UI on http://localhost:3000
+	@$(BIN)/dagster dev
+
+doctor: setup ## report on the Cachet, the token and the database
+	@$(BIN)/python -m cachet_dagster doctor
+
+test: setup ## everything that proves the project, on this machine alone
+	@$(BIN)/python -m pytest -n 2
+
+check: setup ## lint, format, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+bench: setup ## side by side with the public recipe and with the floor
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and caches, not your data
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

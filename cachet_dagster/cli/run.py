@@ -1,0 +1,182 @@
+"""`run`: the sync and then the points, as Dagster runs in this process, and a table of what happened.
+
+The runs are recorded in the same instance that `dagster dev` shows, so they can be seen there afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetKey, DagsterEvent, DagsterInstance, ExecuteInProcessResult
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+from cachet_dagster.definitions import defs
+from cachet_dagster.defs.partitions import metric_keys
+from cachet_dagster.defs.resources import CachetResource, Connection
+from cachet_dagster.defs.specs import LINEAGE_ORDER, asset_key
+from cachet_dagster.warehouse.database import DATASET, PIPELINE
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class _Terminal(CachetResource):
+    """The configured resource, whose messages also go to the terminal."""
+
+    @contextlib.contextmanager
+    def connect(self, say: Callable[[str], None]) -> Iterator[Connection]:
+        def both(message: str) -> None:
+            say(message)
+            _show(message)
+
+        with super().connect(both) as connection:
+            _connections.append(connection)
+            yield connection
+
+
+_console = Console(highlight=False)
+_connections: list[Connection] = []
+_status: Status | None = None
+
+
+def run() -> int:
+    """Load everything, print a line for each asset, and return 0 where nothing failed."""
+    global _status
+    started = time.monotonic()
+    failures: list[str] = []
+    events: list[DagsterEvent] = []
+    with project_instance() as instance:
+        with _console.status("reading Cachet …") if _console.is_terminal else contextlib.nullcontext() as status:
+            _status = status
+            for job, text in (("cachet_sync", "reading every endpoint"), ("cachet_metric_points", "reading points")):
+                tags: dict[str, str] = {}
+                if job == "cachet_metric_points":
+                    keys = metric_keys(instance)
+                    if not keys:
+                        break
+                    tags = {
+                        "dagster/asset_partition_range_start": keys[0],
+                        "dagster/asset_partition_range_end": keys[-1],
+                    }
+                _show(text)
+                result = defs.resolve_job_def(job).execute_in_process(
+                    run_config=_QUIET,
+                    instance=instance,
+                    tags=tags,
+                    resources={"cachet": _Terminal()},
+                    raise_on_error=False,
+                )
+                events += result.all_events
+                failures += _failures(result)
+        _status = None
+    if events and _connections:
+        _console.print(_table(events))
+    for failure in failures:
+        _console.print(f"[red]{_escaped(failure)}[/red]")
+    if _connections:
+        _what_next(_connections[-1], time.monotonic() - started)
+    return 1 if failures else 0
+
+
+@contextlib.contextmanager
+def project_instance() -> Iterator[DagsterInstance]:
+    """Open the instance that `dagster dev` uses here: DAGSTER_HOME, or this folder's dagster.yaml."""
+    if os.environ.get("DAGSTER_HOME"):
+        with DagsterInstance.get() as instance:
+            yield instance
+    elif Path("dagster.yaml").exists():
+        with DagsterInstance.from_config(str(Path.cwd())) as instance:
+            yield instance
+    else:
+        with DagsterInstance.ephemeral() as instance:
+            yield instance
+
+
+def _show(message: str) -> None:
+    if _status is not None:
+        _status.update(_escaped(message.splitlines()[0]))
+    else:
+        _console.print(_escaped(message.splitlines()[0]))
+
+
+def _table(events: list[DagsterEvent]) -> Table:
+    seen: dict[AssetKey, list[dict[str, Any]]] = {}
+    for event in events:
+        if event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            values = {name: value.value for name, value in materialization.metadata.items()}
+            seen.setdefault(materialization.asset_key, []).append(values)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("asset")
+    for name in ("rows", "requests", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("what happened")
+    counted: set[str] = set()
+    for name in LINEAGE_ORDER:
+        found = seen.get(asset_key(name))
+        if not found:
+            table.add_row(name, "", "", "", "[yellow]not loaded[/yellow]")
+        elif name == "metric_points":
+            rows = sum(values["dagster/partition_row_count"] for values in found)
+            new, changed = (sum(values[f"rows_{what}"] for values in found) for what in ("new", "changed"))
+            requests = sum(values["requests"] for values in found)
+            table.add_row(
+                name, f"{rows:,}", f"{requests:,}", "", f"{new:,} new, {changed:,} changed, {len(found)} metrics"
+            )
+        else:
+            values = found[-1]
+            # The requests of an endpoint are spent once for all its tables.
+            endpoint = values["endpoint"]
+            first = endpoint not in counted
+            counted.add(endpoint)
+            table.add_row(
+                name,
+                f"{values['dagster/row_count']:,}",
+                f"{values['requests']:,}" if first else "",
+                f"{values['seconds']:.2f}" if first else "",
+                _escaped(values["what_happened"] if first else f"with {endpoint}"),
+            )
+    return table
+
+
+def _failures(result: ExecuteInProcessResult) -> list[str]:
+    messages = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            user, error = data.user_failure_data, data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            messages.append(
+                (user.description if user else None)
+                or (error.message.strip() if error else f"{event.step_key} failed")
+            )
+    return messages
+
+
+def _what_next(connection: Connection, seconds: float) -> None:
+    database = connection.database
+    page = "the embedded demo page" if connection.demo else connection.settings.base_url
+    shown = os.path.relpath(database.path) if database.path.is_relative_to(Path.cwd()) else str(database.path)
+    _console.print(f"\n{_escaped(page)} is in [bold]{_escaped(shown)}[/bold] ({seconds:.1f} s)\n")
+    _console.print("Try next:")
+    _console.print(
+        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{shown}', read_only=True)"""
+        f""".sql('SELECT * FROM {DATASET}.incidents LIMIT 10'))" """,
+        markup=False,
+        soft_wrap=True,
+    )
+    _console.print(f"  .venv/bin/dlt pipeline {PIPELINE} info", markup=False)
+    _console.print("  make dev      the Dagster UI: lineage, runs, partitions, schedules", markup=False)
+    if connection.demo:
+        _console.print("  CACHET_BASE_URL=https://status.example.com make run      your own page", markup=False)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
