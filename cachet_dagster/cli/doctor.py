@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from rich.console import Console
 
 from cachet_dagster.defs.resources import CachetResource, Connection
@@ -27,7 +29,7 @@ def doctor() -> int:
             line("page", "the embedded demo page" if connection.demo else connection.settings.base_url)
             reader = CachetReader(connection.settings)
             try:
-                for name, text in run(_asked(reader)):
+                for name, text in _asked(reader):
                     line(name, text)
             except CachetError as error:
                 line("cachet", str(error), good=False)
@@ -38,38 +40,41 @@ def doctor() -> int:
     return 0 if healthy else 1
 
 
-async def _asked(reader: CachetReader) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _asked(reader: CachetReader) -> Iterator[tuple[str, str]]:
+    """Yield what is found in turn; the token is checked with the version, one request each."""
+    versions = reader.read(["versions"])["versions"]
+    if versions.error:
+        raise versions.error
+    api, version = reader.api, versions.rows["versions"][0]["version"]
+    yield "cachet", f"{version}, read through {api.root if api else 'its API'}"
+    if reader.settings.api_key is None:
+        yield "token", "none: a guest, who sees public rows and no subscribers"
+    else:
+        yield "token", "accepted: hidden rows and disabled components are seen"
+        yield "subscribers", run(_subscribers(reader))
+    granted = reader.client.granted_per_minute
+    yield "rate limit", f"{granted:,} requests a minute" if granted else "the server names none"
+
+
+async def _subscribers(reader: CachetReader) -> str:
     async with reader.client as client:
-        api = await reader.connect()
-        found.append(("cachet", f"answers as Cachet {api.version} ({api.root}){await reader.version()}"))
-        if reader.settings.api_key is None:
-            found.append(("token", "none: a guest, who sees public rows and no subscribers"))
-        else:
-            await reader.check_token()
-            found.append(("token", "accepted: hidden rows and disabled components are seen"))
-            try:
-                await client.get(
-                    "subscribers", {"per_page": "1"}, endpoint="subscribers", bucket="subscribers"
-                )
-                found.append(("subscribers", "may be read"))
-            except Refused as error:
-                found.append(("subscribers", f"{error.what}: they would not be loaded"))
-        granted = client.granted_per_minute
-        found.append(("rate limit", f"{granted:,} requests a minute" if granted else "none announced"))
-    return found
+        try:
+            await client.get("subscribers", {"per_page": "1"}, endpoint="subscribers", bucket="subscribers")
+        except Refused as error:
+            return f"would not be loaded: {error.what}"
+        return "may be read"
 
 
-def _report_database(connection: Connection, line: object) -> None:
+def _report_database(connection: Connection, line: Callable[..., None]) -> None:
     database = connection.database
     holder = database.holder()
     state = "exists" if database.path.exists() else "will be created"
     if holder:
-        line("database", f"{database.path} {state}, held by process {holder}", good=False)  # type: ignore[operator]
+        line("database", f"{database.path} {state}, held by process {holder}", good=False)
         return
     database.wait = 0
     try:
         database.probe()
-        line("database", f"{database.path} {state}, nobody holds it")  # type: ignore[operator]
+        line("database", f"{database.path} {state}, nobody holds it")
     except CachetError as error:
-        line("database", str(error), good=False)  # type: ignore[operator]
+        line("database", str(error), good=False)

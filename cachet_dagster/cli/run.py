@@ -20,7 +20,8 @@ from rich.table import Table
 from cachet_dagster.definitions import defs
 from cachet_dagster.defs.partitions import metric_keys
 from cachet_dagster.defs.resources import CachetResource, Connection
-from cachet_dagster.defs.specs import LINEAGE_ORDER, asset_key
+from cachet_dagster.defs.specs import asset_key
+from cachet_dagster.source import TABLES
 from cachet_dagster.warehouse.database import DATASET, PIPELINE
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,6 +44,7 @@ class _Terminal(CachetResource):
 _console = Console(highlight=False)
 _connections: list[Connection] = []
 _status: Status | None = None
+_shown: set[str] = set()
 
 
 def run() -> int:
@@ -52,9 +54,16 @@ def run() -> int:
     failures: list[str] = []
     events: list[DagsterEvent] = []
     with project_instance() as instance:
-        with _console.status("reading Cachet …") if _console.is_terminal else contextlib.nullcontext() as status:
+        with (
+            _console.status("reading Cachet …")
+            if _console.is_terminal
+            else contextlib.nullcontext() as status
+        ):
             _status = status
-            for job, text in (("cachet_sync", "reading every endpoint"), ("cachet_metric_points", "reading points")):
+            for job, text in (
+                ("cachet_sync", "reading every endpoint"),
+                ("cachet_metric_points", "reading points"),
+            ):
                 tags: dict[str, str] = {}
                 if job == "cachet_metric_points":
                     keys = metric_keys(instance)
@@ -99,6 +108,10 @@ def project_instance() -> Iterator[DagsterInstance]:
 
 
 def _show(message: str) -> None:
+    """Print a message once, or make it what the spinner says."""
+    if message in _shown:
+        return
+    _shown.add(message)
     if _status is not None:
         _status.update(_escaped(message.splitlines()[0]))
     else:
@@ -118,7 +131,7 @@ def _table(events: list[DagsterEvent]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("what happened")
     counted: set[str] = set()
-    for name in LINEAGE_ORDER:
+    for name in TABLES:
         found = seen.get(asset_key(name))
         if not found:
             table.add_row(name, "", "", "", "[yellow]not loaded[/yellow]")
@@ -127,7 +140,11 @@ def _table(events: list[DagsterEvent]) -> Table:
             new, changed = (sum(values[f"rows_{what}"] for values in found) for what in ("new", "changed"))
             requests = sum(values["requests"] for values in found)
             table.add_row(
-                name, f"{rows:,}", f"{requests:,}", "", f"{new:,} new, {changed:,} changed, {len(found)} metrics"
+                name,
+                f"{rows:,}",
+                f"{requests:,}",
+                "",
+                f"{new:,} new, {changed:,} changed, {len(found)} metrics",
             )
         else:
             values = found[-1]
@@ -175,7 +192,9 @@ def _what_next(connection: Connection, seconds: float) -> None:
     _console.print(f"  .venv/bin/dlt pipeline {PIPELINE} info", markup=False)
     _console.print("  make dev      the Dagster UI: lineage, runs, partitions, schedules", markup=False)
     if connection.demo:
-        _console.print("  CACHET_BASE_URL=https://status.example.com make run      your own page", markup=False)
+        _console.print(
+            "  CACHET_BASE_URL=https://status.example.com make run      your own page", markup=False
+        )
 
 
 def _escaped(text: str) -> str:
