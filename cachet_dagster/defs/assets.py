@@ -6,12 +6,14 @@ what to do, so that what was loaded is recorded all the same.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckResult,
     AssetExecutionContext,
     AssetMaterialization,
     BackfillPolicy,
@@ -35,10 +37,12 @@ from cachet_dagster.source import (
     stored_tables,
     table_resource,
 )
-from cachet_dagster.source.stored import Stored, read_stored
+from cachet_dagster.source.stored import Cursor, Stored, read_stored
 from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.points import PointsLoad
+from cachet_dagster.warehouse.quality import Loaded
 
+from .checks import check_keys, check_results, check_specs
 from .partitions import metric_keys, metric_partitions, sync_metric_partitions
 from .resources import CachetResource, Connection
 from .specs import LINEAGE_ORDER, asset_key, points_spec, table_specs
@@ -69,7 +73,13 @@ class PointsConfig(Config):
     prune: bool = Field(default=False, description="Remove the points of metrics that Cachet lists no more.")
 
 
-@multi_asset(specs=table_specs(), name="cachet_tables", can_subset=True, pool=API_POOL)
+@multi_asset(
+    specs=table_specs(),
+    check_specs=check_specs([table for table in TABLES.values() if FILLED_BY[table.name].kind != "points"]),
+    name="cachet_tables",
+    can_subset=True,
+    pool=API_POOL,
+)
 def cachet_tables(
     context: AssetExecutionContext, config: TablesConfig, cachet: CachetResource
 ) -> Iterator[Any]:
@@ -91,7 +101,8 @@ def cachet_tables(
         with database.reading() as opened:
             stored = read_stored(database.query(opened), whole=stored_tables(endpoints))
         reader = CachetReader(connection.settings, stored, asking, context.log.info)
-        reads = reader.read([endpoint.name for endpoint in endpoints])
+        # A run of checks alone asks Cachet for nothing.
+        reads = reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
         loaded = [read for read in reads.values() if read.outcome in ("read", "not offered")]
         resources = [
             table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
@@ -111,12 +122,24 @@ def cachet_tables(
             else:
                 context.log_event(AssetMaterialization(asset_key(table), metadata=metadata))
         context.log.info(_summary(reads.values()))
+        yield from check_results(
+            database,
+            context.selected_asset_check_keys,
+            {
+                table: _loaded(connection, reader, read, table, stored)
+                for table, read in by_table.items()
+            },
+            skipped={table for read in reads.values() for table in read.endpoint.tables}.difference(by_table),
+        )
         _raise_failures([str(read.error) for read in reads.values() if read.outcome == "failed"])
 
 
 @multi_asset(
     specs=[points_spec()],
-    name="cachet_metric_points",
+    check_specs=check_specs([TABLES["metric_points"]]),
+    name="metric_points",
+    # So that its checks can be evaluated without loading.
+    can_subset=True,
     partitions_def=metric_partitions,
     backfill_policy=BackfillPolicy.single_run(),
     pool=API_POOL,
@@ -127,6 +150,9 @@ def metric_points(
     """Merge the points of the run's metrics, reading on while what was read is loaded."""
     keys = context.partition_keys if context.has_partition_key or context.has_partition_key_range else None
     with connected(context.log.info, cachet) as connection:
+        if not context.selected_asset_keys:
+            yield from check_results(connection.database, context.selected_asset_check_keys, {})
+            return
         metric_ids = config.metric_ids if keys is None else [int(key) for key in keys]
         yield from load_metric_points(context, connection, metric_ids, config)
 
@@ -136,8 +162,11 @@ def load_metric_points(
     connection: Connection,
     metric_ids: Sequence[int],
     config: PointsConfig,
-) -> Iterator[AssetMaterialization]:
+) -> Iterator[AssetMaterialization | AssetCheckResult]:
     """Load the points of metrics, all partitions where none is named, and yield one event for each.
+
+    The checks of the table follow, once for all that were read to their end. Where the op does not declare
+    them they are recorded all the same.
 
     Raises:
         Failure: Metrics failed; it names them. What was yielded before stands.
@@ -145,11 +174,16 @@ def load_metric_points(
     connection.database.probe()
     wanted = metric_ids or [int(key) for key in metric_keys(context.instance)]
     points = PointsLoad(connection.settings, connection.database, context.log.info)
+    with connection.database.reading() as opened:
+        before = read_stored(connection.database.query(opened), points=True).cursors
+    metrics: dict[int, tuple[int, int]] = {}
     failures: list[str] = []
     for done in points.run(wanted, full_refresh=config.full_refresh):
         if done.error:
             failures.append(str(done.error))
             continue
+        rows = before.get(done.metric_id, Cursor()).rows
+        metrics[done.metric_id] = rows, rows + done.new - done.deleted
         yield AssetMaterialization(
             asset_key("metric_points"),
             partition=str(done.metric_id),
@@ -167,12 +201,46 @@ def load_metric_points(
             },
         )
     if config.prune:
-        metrics = points.reader.read(["metrics"])["metrics"]
-        if metrics.error:
-            raise metrics.error
-        pruned = points.prune([row["id"] for row in metrics.rows["metrics"]])
+        listed = points.reader.read(["metrics"])["metrics"]
+        if listed.error:
+            raise listed.error
+        pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
         context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
+    if metrics:
+        yield from _points_checks(context, connection, points.reader, metrics)
     _raise_failures(failures)
+
+
+def _points_checks(
+    context: AssetExecutionContext | OpExecutionContext,
+    connection: Connection,
+    reader: CachetReader,
+    metrics: Mapping[int, tuple[int, int]],
+) -> Iterator[AssetCheckResult]:
+    loaded = Loaded(
+        before=sum(rows for rows, _ in metrics.values()),
+        rows=sum(rows for _, rows in metrics.values()),
+        metrics=metrics,
+        at=reader.clock or datetime.now(timezone.utc),
+        max_loss=connection.max_loss,
+    )
+    by_table = {"metric_points": loaded}
+    if isinstance(context, AssetExecutionContext):
+        yield from check_results(connection.database, context.selected_asset_check_keys, by_table)
+        return
+    for result in check_results(connection.database, check_keys("metric_points"), by_table):
+        assert result.asset_key is not None
+        assert result.check_name is not None
+        context.log_event(
+            AssetCheckEvaluation(
+                asset_key=result.asset_key,
+                check_name=result.check_name,
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata,
+            )
+        )
 
 
 @contextlib.contextmanager
@@ -213,6 +281,21 @@ def _metadata(
     if connection.page_url:
         metadata["status_page"] = MetadataValue.url(connection.page_url)
     return metadata
+
+
+def _loaded(
+    connection: Connection, reader: CachetReader, read: EndpointRead, table: str, stored: Stored
+) -> Loaded:
+    """Return what a load said of a table, for its checks."""
+    before, rows = stored.counts[table], read.rows.get(table, [])
+    replaced = read.error is None and read.endpoint.kind != "observed"
+    return Loaded(
+        before=before,
+        rows=len(rows) + (0 if replaced else before),
+        keys=[tuple(row[column] for column in TABLES[table].key) for row in rows] if replaced else None,
+        at=reader.clock or datetime.now(timezone.utc),
+        max_loss=connection.max_loss,
+    )
 
 
 def _what_happened(read: EndpointRead, rows: int) -> str:

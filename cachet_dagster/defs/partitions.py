@@ -23,7 +23,12 @@ def metric_keys(instance: DagsterInstance) -> Sequence[str]:
 
 
 def sync_metric_partitions(
-    instance: DagsterInstance, metric_ids: Collection[int], *, beside: Path, complete: bool
+    instance: DagsterInstance,
+    metric_ids: Collection[int],
+    *,
+    beside: Path,
+    complete: bool,
+    wait: float = 60.0,
 ) -> tuple[list[str], list[str]]:
     """Add partitions for metrics that have none, and drop those of metrics that are gone.
 
@@ -32,12 +37,17 @@ def sync_metric_partitions(
         metric_ids: Ids of metrics seen.
         beside: File beside which the lock is kept.
         complete: Whether these are all metrics there are; only then are others dropped.
+        wait: Seconds to wait for another adder at most.
 
     Returns:
         Keys added, in the order of their ids, and keys dropped.
+
+    Raises:
+        LockTimeout: Another adder kept the lock for longer than that.
+        OSError: The lock file cannot be made.
     """
     name = str(metric_partitions.name)
-    with locked(beside.with_name(f"{beside.name}.partitions"), exclusive=True, wait=60):
+    with locked(beside.with_name(f"{beside.name}.partitions"), exclusive=True, wait=wait):
         present = set(metric_keys(instance))
         added = [str(number) for number in sorted(metric_ids) if str(number) not in present]
         for begin in range(0, len(added), _CHUNK):

@@ -26,11 +26,19 @@ DEMO_SEED = 1
 
 @dataclass(frozen=True)
 class Connection:
-    """What a run works with: how to read Cachet, the database, and whether it is the demo."""
+    """What a run works with.
+
+    Attributes:
+        settings: How to read Cachet.
+        database: What is loaded into.
+        demo: Whether it is the demo.
+        max_loss: Fraction of its rows that a table may lose in a load before its check fails.
+    """
 
     settings: CachetSettings
     database: Database
     demo: bool
+    max_loss: float = 0.5
 
     @property
     def page_url(self) -> str | None:
@@ -68,16 +76,19 @@ class CachetResource(ConfigurableResource):
         Raises:
             SettingsError: A setting is missing or wrong; the message says which.
         """
-        environment = _environment()
+        environment = load_environment()
         base_url = self.base_url or environment.get("CACHET_BASE_URL")
         token = self.api_token or environment.get("CACHET_API_TOKEN")
         path = Path(self.database or environment.get("CACHET_DATABASE") or "cachet.duckdb")
         wait = _seconds(environment, "CACHET_LOCK_WAIT", 600.0)
+        keep_loads = _count(environment, "CACHET_KEEP_LOADS", 1_000)
+        max_loss = _fraction(environment, "CACHET_MAX_LOSS", 0.5)
         if base_url:
             settings = CachetSettings.from_environment(
                 environment, base_url=base_url, api_key=token, timezone=self.timezone
             )
-            yield Connection(settings, Database(path, wait=wait, say=say), demo=False)
+            database = Database(path, wait=wait, keep_loads=keep_loads, say=say)
+            yield Connection(settings, database, demo=False, max_loss=max_loss)
             return
         if token:
             raise SettingsError(
@@ -90,10 +101,12 @@ class CachetResource(ConfigurableResource):
         say("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
         with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
             settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
-            yield Connection(settings, Database(path.with_name(DEMO_DATABASE), wait=wait, say=say), demo=True)
+            database = Database(path.with_name(DEMO_DATABASE), wait=wait, keep_loads=keep_loads, say=say)
+            yield Connection(settings, database, demo=True, max_loss=max_loss)
 
 
-def _environment() -> Mapping[str, str]:
+def load_environment() -> Mapping[str, str]:
+    """Return the environment, and below it what a `.env` file in the current folder sets."""
     from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     return {**from_file, **os.environ}
 
@@ -104,3 +117,25 @@ def _seconds(environment: Mapping[str, str], variable: str, default: float) -> f
         return float(text) if text else default
     except ValueError:
         raise SettingsError(f"{variable} is {text!r}", "Set it to a number of seconds.") from None
+
+
+def _count(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable, "")
+    try:
+        value = int(text) if text else default
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise SettingsError(f"{variable} is {text!r}", "Set it to a whole number from 1 on.")
+    return value
+
+
+def _fraction(environment: Mapping[str, str], variable: str, default: float) -> float:
+    text = environment.get(variable, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise SettingsError(f"{variable} is {text!r}", "Set it to a fraction from 0 to 1.")
+    return value

@@ -17,12 +17,14 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, metric_points_resource, table_resource
+from cachet_dagster.source.apis import API_2, API_3
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse.database import DATASET
 
 from .partitions import metric_partitions
 
 API_REFERENCE = "https://docs.cachethq.io/api-reference"
+_INTRODUCTION = "introduction"
 
 SERVER_KEY = AssetKey(["cachet", "server"])
 
@@ -31,7 +33,7 @@ server = AssetSpec(
     description="The Cachet server: where everything here comes from. It is read, never written.",
     group_name="cachet",
     kinds={"cachet"},
-    metadata={"api_reference": MetadataValue.url(API_REFERENCE)},
+    metadata={"api_reference": MetadataValue.url(f"{API_REFERENCE}/{_INTRODUCTION}")},
 )
 
 
@@ -59,7 +61,9 @@ class CachetDltTranslator(DagsterDltTranslator):
                 metadata={
                     "dagster/table_name": f"{DATASET}.{table.name}",
                     "dagster/column_schema": column_schema(table),
-                    "api_reference": MetadataValue.url(API_REFERENCE),
+                    "api_reference": MetadataValue.url(
+                        f"{API_REFERENCE}/{endpoint.docs or _INTRODUCTION}"
+                    ),
                 }
             )
         )
@@ -133,6 +137,11 @@ def _description(table: Table) -> str:
         "points": "Merged on `id`, from where the database ends. Each metric is a partition.",
     }[endpoint.kind]
     key = ", ".join(f"`{column}`" for column in table.key)
-    listing = ENDPOINTS[endpoint.of or endpoint.name].listing
-    path = f"\n\nRead from `GET /api/{listing.path}`." if listing else ""
+    asked = ENDPOINTS[endpoint.of or endpoint.name]
+    paths = [
+        f"`GET {api.root}/{listing.path}`"
+        for api, listing in ((API_3, asked.v3), (API_2, asked.v2))
+        if listing
+    ]
+    path = f"\n\nRead from {' or '.join(paths)}."
     return f"{table.description}\n\n{how} Key: {key}.{path}"

@@ -131,7 +131,7 @@ def stored_tables(endpoints: Sequence[Endpoint]) -> list[str]:
     """Return the tables whose stored rows decide what reading the endpoints has to ask for."""
     tables: list[str] = []
     for endpoint in endpoints:
-        if endpoint.single:
+        if endpoint.v3 and endpoint.v3.single:
             tables += [table for table in endpoint.tables if "updates" not in table]
         elif endpoint.kind == "observed":
             tables += endpoint.tables

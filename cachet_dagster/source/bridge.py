@@ -7,10 +7,11 @@ The loop lives in a thread of its own, so that it also works where the calling t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -19,13 +20,28 @@ _END = object()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end and return what it returns."""
-    with ThreadPoolExecutor(1, "cachet") as thread:
-        return thread.submit(asyncio.run, work).result()
+    """Run a coroutine to its end and return what it returns; an interrupt cancels it."""
+
+    async def only() -> AsyncGenerator[T, None]:
+        yield await work
+
+    with contextlib.closing(iterate(only)) as results:
+        return next(results)
 
 
-def iterate(source: Callable[[], AsyncIterator[T]], *, ahead: int = 1) -> Iterator[T]:
-    """Iterate over an async generator, which runs on while an item is worked on.
+async def together(*work: Awaitable[T]) -> list[T]:
+    """Return what all of them return; where one fails, the others are cancelled rather than left running."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def iterate(source: Callable[[], AsyncGenerator[T, None]], *, ahead: int = 1) -> Generator[T, None, None]:
+    """Iterate over an async generator, which runs on while an item is worked on; closing cancels it.
 
     Args:
         source: Makes the generator, within the loop.
@@ -33,6 +49,7 @@ def iterate(source: Callable[[], AsyncIterator[T]], *, ahead: int = 1) -> Iterat
     """
     items: queue.Queue[Any] = queue.Queue(ahead)
     stopped = threading.Event()
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
 
     async def hand_over(item: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -45,10 +62,12 @@ def iterate(source: Callable[[], AsyncIterator[T]], *, ahead: int = 1) -> Iterat
         raise asyncio.CancelledError
 
     async def produce() -> None:
+        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
         end: Any = (_END, None)
         try:
-            async for item in source():
-                await hand_over((None, item))
+            async with contextlib.aclosing(source()) as found:
+                async for item in found:
+                    await hand_over((None, item))
         except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
             end = (_END, error)
         if not stopped.is_set():
@@ -72,4 +91,9 @@ def iterate(source: Callable[[], AsyncIterator[T]], *, ahead: int = 1) -> Iterat
             yield item
     finally:
         stopped.set()
+        loop, producing = started.result()
+        if producing:
+            # It may be waiting for minutes for a rate limit; where it has ended, its loop is closed.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(producing.cancel)
         thread.join()

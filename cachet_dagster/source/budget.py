@@ -3,19 +3,30 @@
 Cachet counts requests in a fixed window that starts at the first one, and says after each answer what is
 left. A window is therefore opened with a single request; its answer tells the grant, which is reserved
 request by request. Where the end of a window is unknown it is taken as the first answer seen plus a
-whole window, which is never too early. All readers of a bucket pause and go on together.
+whole window, which is never too early. All readers of a bucket pause and go on together, in whichever
+event loop each of them runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 # A window that the server keeps in whole seconds may end this much later than it said.
 MARGIN = 0.25
+
+# An opener whose answer takes longer than this is not waited for: a server that hangs must not be asked
+# one request after the other, each to its timeout.
+PATIENCE = 1.0
+
+# A server that says how long to wait in astronomical numbers says "never"; floats hold this one.
+_NEVER = 10**9
 
 
 class Reservation(NamedTuple):
@@ -39,17 +50,19 @@ class RateBudget:
         self._say = say
         self._left = 0.0
         self._ends = -math.inf
-        self._opener_out = False
+        self._openers = 0
+        self._opener_sent = -math.inf
         self._out = 0
+        self._refused = 0
         self.limit: int | None = None
         self._announced = -math.inf
-        self._changed = asyncio.Event()
+        self._lock = threading.Lock()
+        self._waiting: set[asyncio.Future[None]] = set()
 
-    def bind(self) -> None:
-        """Make the budget usable in the running event loop; what was learned is kept."""
-        self._changed = asyncio.Event()
-        self._opener_out = False
-        self._out = 0
+    @property
+    def opens_in(self) -> float:
+        """Seconds until a request may be sent; 0 where one may be sent now."""
+        return max(0.0, self._ends - time.monotonic()) if self._left < 1 else 0.0
 
     async def reserve(self, deadline: float) -> Reservation | None:
         """Wait until one request may be sent, and reserve it.
@@ -61,24 +74,39 @@ class RateBudget:
             The reservation, to be settled with the answer; None where it could only come after the deadline.
         """
         while True:
-            now = time.monotonic()
-            if now >= self._ends:
-                if not self._opener_out:
-                    self._opener_out = True
+            announcement = ""
+            with self._lock:
+                now = time.monotonic()
+                if now >= self._ends:
+                    patience = self._opener_sent + PATIENCE - now
+                    if not self._openers or patience <= 0:
+                        self._openers += 1
+                        self._opener_sent = now
+                        self._out += 1
+                        return Reservation(opens=True)
+                    pause, granted_at = patience, now
+                elif self._left >= 1:
+                    self._left -= 1
                     self._out += 1
-                    return Reservation(opens=True)
-                # The opener's answer is bounded by the request timeout: this wait needs no bound of its own.
-                await self._wait_for_change(None)
-            elif self._left >= 1:
-                self._left -= 1
-                self._out += 1
-                return Reservation(opens=False)
-            else:
-                pause = self._ends - now
-                if self._ends > deadline:
+                    return Reservation(opens=False)
+                else:
+                    pause, granted_at = self._ends - now, self._ends
+                    if granted_at <= deadline:
+                        announcement = self._announcement(pause)
+                if granted_at > deadline:
                     return None
-                self._announce(pause)
-                await self._wait_for_change(pause)
+                changed = asyncio.get_running_loop().create_future()
+                self._waiting.add(changed)
+            if announcement:
+                self._say(announcement)
+            # Not asyncio.wait_for: until Python 3.12 it may swallow a cancellation.
+            timer = changed.get_loop().call_later(pause, _wake, changed)
+            try:
+                await changed
+            finally:
+                timer.cancel()
+                with self._lock:
+                    self._waiting.discard(changed)
 
     def settle(self, reservation: Reservation, headers: Mapping[str, str] | None, status: int) -> None:
         """Learn from the answer to a reserved request, or from its absence.
@@ -88,61 +116,94 @@ class RateBudget:
             headers: The answer's headers; None where no answer came, which leaves the request spent.
             status: The answer's status; 0 where no answer came.
         """
-        now = time.monotonic()
+        with self._lock:
+            self._learn(reservation, headers, status, time.monotonic())
+            waiting, self._waiting = self._waiting, set()
+        for changed in waiting:
+            try:
+                changed.get_loop().call_soon_threadsafe(_wake, changed)
+            except RuntimeError:
+                # Its loop was closed by an interrupt: nobody waits there any more.
+                continue
+
+    def _learn(
+        self, reservation: Reservation, headers: Mapping[str, str] | None, status: int, now: float
+    ) -> None:
         self._out -= 1
         remaining = _integer(headers, "X-RateLimit-Remaining")
+        # Another opener may have been quicker.
+        opens = reservation.opens and now >= self._ends
         if status == 429:
-            self._left, self._ends = 0, now + _pause(headers, self._window)
-        elif remaining is not None:
-            self.limit = _integer(headers, "X-RateLimit-Limit")
-            self._grant(reservation, remaining, now)
-        elif status == 401:
-            # Neither counted nor labelled by the server: an opener leaves the window unopened.
-            if not reservation.opens:
-                self._left += 1
-        elif headers is not None and reservation.opens:
-            # A server without a limit labels nothing; only the cap counts then.
-            self._left = math.inf if self._cap is None else self._cap - 1
-            self._ends = now + self._window
+            # A server that refuses again and again, whatever it says, is asked ever more rarely.
+            self._refused += reservation.opens
+            least = min(self._window, MARGIN * 2**self._refused) if self._refused > 1 else 0.0
+            self._left, self._ends = 0, now + max(_pause(headers, self._window), least)
+        else:
+            self._refused = 0 if headers is not None else self._refused
+            if remaining is not None:
+                self.limit = _integer(headers, "X-RateLimit-Limit")
+                self._grant(opens, remaining, now)
+            elif status == 401:
+                # Neither counted nor labelled by the server: an opener leaves the window unopened.
+                if not reservation.opens:
+                    self._left += 1
+            elif headers is not None and opens:
+                # A server without a limit labels nothing; only the cap counts then.
+                self._left, self._ends = self._capped, now + self._window
         if reservation.opens:
-            self._opener_out = False
-        self._changed.set()
-        self._changed = asyncio.Event()
+            self._openers -= 1
 
-    def _grant(self, reservation: Reservation, remaining: int, now: float) -> None:
-        cap = math.inf if self._cap is None else self._cap - 1
-        if reservation.opens:
-            self._left, self._ends = min(remaining, cap), now + self._window
-        elif remaining > self._left + self._out:
+    def _grant(self, opens: bool, remaining: int, now: float) -> None:
+        if opens or remaining > self._left + self._out:
             # More than could be left of our window: somebody else had opened the server's, and it ended first.
-            self._left, self._ends = min(remaining - self._out, cap), now + self._window
+            self._left, self._ends = min(remaining - self._out, self._capped), now + self._window
         else:
             self._left = min(self._left, remaining)
 
-    async def _wait_for_change(self, seconds: float | None) -> None:
-        changed = self._changed
-        try:
-            await asyncio.wait_for(changed.wait(), seconds)
-        except asyncio.TimeoutError:
-            return
+    @property
+    def _capped(self) -> float:
+        """What the cap leaves of a window that an answer has just opened."""
+        return math.inf if self._cap is None else self._cap - 1 - self._out
 
-    def _announce(self, pause: float) -> None:
+    def _announcement(self, pause: float) -> str:
+        """Return what to say about a pause, the first time that it is met; else nothing."""
         if self._announced == self._ends:
-            return
+            return ""
         self._announced = self._ends
         limit = f" ({self.limit} requests a window)" if self.limit else ""
-        self._say(f"waiting {pause:.0f} s for Cachet's rate limit{limit}")
+        return f"waiting {pause:.0f} s for Cachet's rate limit{limit}"
+
+
+def told_to_wait(headers: Mapping[str, str] | None) -> float | None:
+    """Seconds that `Retry-After` tells to wait, given as a number or as an HTTP date; None where it does not."""
+    seconds = _integer(headers, "Retry-After")
+    if seconds is not None:
+        return float(min(seconds, _NEVER)) if seconds >= 0 else None
+    until = _date(headers, "Retry-After")
+    if until is None:
+        return None
+    # The server's own clock, where it tells it, since ours may differ.
+    now = _date(headers, "Date") or datetime.now(timezone.utc)
+    return max(0.0, (until - now).total_seconds())
 
 
 def _pause(headers: Mapping[str, str] | None, window: float) -> float:
     """Seconds until the window ends, as a 429 tells it; a whole window where it does not."""
-    retry_after = _integer(headers, "Retry-After")
-    if retry_after is not None and retry_after >= 0:
-        return retry_after + MARGIN
+    told = told_to_wait(headers)
+    if told is not None:
+        return told + MARGIN
     reset = _integer(headers, "X-RateLimit-Reset")
     if reset is not None:
-        return max(0.0, reset - time.time()) + MARGIN
+        return max(0.0, min(reset, 10 * _NEVER) - time.time()) + MARGIN
     return window
+
+
+def _date(headers: Mapping[str, str] | None, name: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime((headers or {})[name])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
 def _integer(headers: Mapping[str, str] | None, name: str) -> int | None:
@@ -150,3 +211,8 @@ def _integer(headers: Mapping[str, str] | None, name: str) -> int | None:
         return int((headers or {}).get(name, ""))
     except ValueError:
         return None
+
+
+def _wake(changed: asyncio.Future[None]) -> None:
+    if not changed.done():
+        changed.set_result(None)

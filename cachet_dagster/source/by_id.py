@@ -7,12 +7,12 @@ from the destination instead, so that a quiet page costs nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .bridge import together
 from .errors import NotFound
 from .rows import Parsed, Row, Shape
 
@@ -89,7 +89,7 @@ async def settled(
             return None
 
     numbers = sorted(asked)
-    for number, single in zip(numbers, await asyncio.gather(*map(answer, numbers)), strict=True):
+    for number, single in zip(numbers, await together(*map(answer, numbers)), strict=True):
         if single is None:
             rows.pop(number, None)
             links.pop(number, None)

@@ -6,6 +6,11 @@ what to set or check. The classes exist where code decides by them; everything e
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound="CachetError")
+
 
 class CachetError(Exception):
     """Something about the Cachet server, its answers or the settings that a person has to know.
@@ -22,10 +27,25 @@ class CachetError(Exception):
         self.remedy = remedy
         self.endpoint = endpoint
 
+    def about(self: _Error, endpoint: str) -> _Error:
+        """Return the same error of another endpoint; empty for all of them."""
+        error = copy.copy(self)
+        error.endpoint = endpoint
+        error.args = (self.what, self.remedy, endpoint)
+        return error
+
     def __str__(self) -> str:
         subject = f"{self.endpoint}: " if self.endpoint else ""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{subject}{self.what}. Its tables are unchanged.{remedy}"
+        return f"{subject}{self.what}. {_UNCHANGED.get(self.endpoint, _UNCHANGED_TABLES)}{remedy}"
+
+
+_UNCHANGED_TABLES = "Its tables are unchanged."
+_UNCHANGED = {
+    "": "No table was changed.",
+    # Points are loaded step by step while they are read.
+    "metric_points": "The points loaded before stay.",
+}
 
 
 class SettingsError(CachetError):

@@ -11,7 +11,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,13 +21,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .bridge import iterate
+from . import cachet2_points
+from .bridge import iterate, together
+from .cachet2_pages import UNSORTED
 from .client import Answer
-from .endpoints import ENDPOINTS
+from .endpoints import ENDPOINTS, Listing
 from .errors import CachetError, NotFound, Unstable
-from .pages import PER_PAGE, SCANS, Moved, Page, PageReader, page_with, upwards
+from .pages import BY_ID, PER_PAGE, SCANS, Moved, Page, PageReader, Paging, page_with, upwards
 from .reader import CachetReader, ordered
-from .rows import RowContext, data_of, flatten, timestamp
+from .rows import Row, RowContext, data_of, flatten, timestamp
 from .stored import Cursor
 from .tables import TABLES
 
@@ -96,15 +98,16 @@ class Pace:
     metrics: int = 0
     metrics_done: int = 0
     active: int = 0
+    step_rows: int = STEP_ROWS
 
     def step_pages(self, granted: int | None) -> int:
-        """Return the pages a metric may read before it hands them over, within STEP_ROWS and STEP_SECONDS."""
+        """Return the pages a metric may read before it hands them over, within `step_rows` and STEP_SECONDS."""
         seconds = time.monotonic() - self.started
         if self.pages >= _FIRST_STEP_PAGES and seconds > 1:
             wanted = int(self.pages / seconds * STEP_SECONDS)
         else:
             wanted = granted or _FIRST_STEP_PAGES
-        return max(2, min(wanted, STEP_ROWS // PER_PAGE) // max(1, self.active))
+        return max(2, min(wanted, self.step_rows // PER_PAGE) // max(1, self.active))
 
 
 def read_points(
@@ -114,6 +117,7 @@ def read_points(
     *,
     full_refresh: bool = False,
     progress: Callable[[Pace], None] | None = None,
+    step_rows: int = STEP_ROWS,
 ) -> Iterator[list[MetricStep]]:
     """Yield the metrics' points in batches to be loaded in turn, while reading goes on.
 
@@ -126,11 +130,12 @@ def read_points(
         cursors: How far each metric is loaded; one that is missing is read from the start.
         full_refresh: Read all points from the start.
         progress: Called now and then.
+        step_rows: Rows after which what was read is handed over.
 
     Raises:
         CachetError: Nothing could be read at all. A single metric's failure is in its last step.
     """
-    work = _PointsRead(reader, {} if full_refresh else cursors, progress or (lambda _pace: None))
+    work = _PointsRead(reader, {} if full_refresh else cursors, progress or (lambda _pace: None), step_rows)
     return iterate(partial(work.batches, metric_ids))
 
 
@@ -145,21 +150,31 @@ def sketch(values: Iterable[float | None]) -> str:
 
 
 class _PointsRead:
-    def __init__(self, reader: CachetReader, cursors: Mapping[int, Cursor], progress: Callable[[Pace], None]):
+    _listing: Listing
+    _way: _Way
+
+    def __init__(
+        self,
+        reader: CachetReader,
+        cursors: Mapping[int, Cursor],
+        progress: Callable[[Pace], None],
+        step_rows: int,
+    ):
         self._reader = reader
         self._cursors = cursors
         self._progress = progress
+        self._step_rows = step_rows
         self._pace = Pace()
-        listing = ENDPOINTS["metric_points"].listing
-        assert listing is not None
-        self._listing = listing
 
-    async def batches(self, metric_ids: Sequence[int]) -> AsyncIterator[list[MetricStep]]:
-        """Yield what was read, STEP_ROWS rows or STEP_SECONDS seconds at a time."""
-        self._pace = Pace(metrics=len(metric_ids))
+    async def batches(self, metric_ids: Sequence[int]) -> AsyncGenerator[list[MetricStep], None]:
+        """Yield what was read, `step_rows` rows or STEP_SECONDS seconds at a time."""
+        self._pace = Pace(metrics=len(metric_ids), step_rows=self._step_rows)
         steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(_METRICS_AT_ONCE)
         async with self._reader.client:
-            await self._reader.connect()
+            api = await self._reader.connect()
+            listing = ENDPOINTS["metric_points"].listing(api.version)
+            assert listing is not None
+            self._listing, self._way = listing, _WAYS[listing.paging]
             await self._reader.check_token()
             reading = asyncio.ensure_future(self._all(metric_ids, steps))
             try:
@@ -167,7 +182,7 @@ class _PointsRead:
                 flushed = time.monotonic()
                 while (step := await steps.get()) is not None:
                     batch.append(step)
-                    full = sum(step.rows.num_rows for step in batch) >= STEP_ROWS
+                    full = sum(step.rows.num_rows for step in batch) >= self._step_rows
                     if full or time.monotonic() - flushed >= STEP_SECONDS:
                         yield batch
                         batch, flushed = [], time.monotonic()
@@ -195,9 +210,12 @@ class _PointsRead:
         # have much to read: the connections are shared by all pages under way.
         workers = max(_METRICS_AT_ONCE, self._reader.settings.connections)
         try:
-            await asyncio.gather(*(worker() for _ in range(min(workers, len(metric_ids)))))
-        finally:
+            await together(*(worker() for _ in range(min(workers, len(metric_ids)))))
+        except Exception:
             await steps.put(None)
+            raise
+        # Not when cancelled: nobody takes steps any more, and the queue may be full.
+        await steps.put(None)
 
     async def _metric(self, metric_id: int, steps: asyncio.Queue[MetricStep | None]) -> None:
         count = _Count()
@@ -207,27 +225,29 @@ class _PointsRead:
 
         def step(pages: Sequence[Page], **last: Any) -> MetricStep:
             # Steps of one read may be merged at once, and a merge takes each id once only.
-            rows = _table([page.rows for page in pages], self._zone)
+            rows = _table([page.rows for page in pages], self._reader.zone)
             rows = rows.filter(pc.field("id") > handed) if handed else rows
             return MetricStep(metric_id, rows, read=count.rows, requests=count.requests, **last)
 
         try:
             for scan in range(SCANS):
                 try:
-                    newest = await read(1, descending=True)
-                    tail = await self._tail(read, newest, cursor)
-                    if _gap(tail, cursor):
-                        async for pages in self._missing(read, newest, cursor):
-                            done = step(pages)
-                            await steps.put(done)
-                            handed = pages[-1].ids[-1]
-                            cursor = Cursor(cursor.rows + done.rows.num_rows, handed)
-                    await steps.put(step(tail, last=True, newest=_values(newest)))
+                    async for pages, last in self._way.pages(self, read, cursor):
+                        if last:
+                            await steps.put(step(pages, last=True, newest=_values(pages[0])))
+                            continue
+                        done = step(pages)
+                        await steps.put(done)
+                        handed = pages[-1].ids[-1]
+                        cursor = Cursor(cursor.rows + done.rows.num_rows, handed)
                     return
-                except Moved:
-                    if scan == SCANS - 1:
+                except Moved as moved:
+                    # What can say why has scanned often enough itself.
+                    if scan == SCANS - 1 or str(moved):
                         raise Unstable(
-                            f"points of metric {metric_id} kept being deleted while they were read",
+                            f"points of metric {metric_id}: {moved}"
+                            if str(moved)
+                            else f"points of metric {metric_id} kept being deleted while they were read",
                             "Run again when the page is quieter.",
                             "metric_points",
                         ) from None
@@ -247,26 +267,47 @@ class _PointsRead:
             )
         await steps.put(step([], last=True, error=error))
 
-    async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
-        """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near."""
-        wanted = self._reader.settings.points_overlap
+    async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[Sequence[Page], bool]]:
+        """Yield what is new by id, the newest pages last; with each, whether it is the last."""
+        newest = await read(1, descending=True)
+        tail, proven = await self._tail(read, newest, cursor)
+        if _gap(proven, cursor):
+            async for pages in self._missing(read, proven, cursor):
+                yield pages, False
+        yield tail, True
+
+    async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[Sequence[Page], bool]]:
+        """Yield what is new by time, all at once."""
+        overlap = self._reader.settings.points_overlap * PER_PAGE
+        yield await cachet2_points.new_pages(read, cursor, overlap), True
+
+    async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> tuple[list[Page], Page]:
+        """Return the newest pages, and the one of them down to which no row can be missing.
+
+        As many as the overlap wants, or as the cursor is away, if that is near. Downwards a new row shifts
+        the others as a deleted one does, and the two can cancel out: where the newest page too is not as it
+        was, only it counts as proven, and what lies below is read upwards.
+        """
+        wanted = 1
         if cursor.last_id and newest.more:
             away = _pages_below(newest, cursor.last_id)
+            all_pages = min(away, _NEAR_PAGES) + cursor.rows // PER_PAGE
+            wanted = min(self._reader.settings.points_overlap, all_pages)
             wanted = max(wanted, away) if away <= _NEAR_PAGES else wanted
-        if wanted == 1 or not newest.more:
-            return [newest]
+        if wanted == 1:
+            return [newest], newest
         late = await read(wanted, descending=True)
         while not late.ids:
             late = await read(late.number - 1, descending=True)
         if late.number == 1:
-            return [newest]
-        between = await asyncio.gather(*(read(number, descending=True) for number in range(2, late.number)))
-        if between and (await read(late.number, descending=True)).ids != late.ids:
-            raise Moved
-        return [newest, *between, late]
+            return [newest], newest
+        between = await together(*(read(number, descending=True) for number in range(2, late.number)))
+        quiet = not between or (await read(late.number, descending=True)).ids == late.ids
+        quiet = quiet and (await read(1, descending=True)).ids == newest.ids
+        return [newest, *between, late], late if quiet else newest
 
     async def _missing(self, read: PageReader, newest: Page, cursor: Cursor) -> AsyncIterator[list[Page]]:
-        """Yield what lies between the cursor and the newest page, upwards."""
+        """Yield what lies between the cursor and the lowest of the newest pages, upwards."""
         start = None
         if cursor.last_id:
             start = await page_with(read, cursor.last_id, near=cursor.rows // PER_PAGE + 1)
@@ -274,14 +315,23 @@ class _PointsRead:
         async for pages in upwards(read, newest, start=start, limit=limit):
             yield pages
 
-    async def _page(self, metric_id: int, count: _Count, number: int, *, descending: bool = False) -> Page:
+    async def _page(
+        self,
+        metric_id: int,
+        count: _Count,
+        number: int,
+        *,
+        descending: bool = False,
+        per_page: int = PER_PAGE,
+    ) -> Page:
         count.requests += 1
+        paging = self._listing.paging
         answer = await self._reader.client.get(
             self._listing.path.format(id=metric_id),
-            {"per_page": str(PER_PAGE), "sort": "-id" if descending else "id", "page": str(number)},
+            paging.query(number, descending, per_page),
             endpoint="metric_points",
         )
-        page = _parsed(answer, number, descending, self._reader.context("metric_points", answer))
+        page = self._parsed(answer, number, descending)
         count.rows += len(page.ids)
         self._pace.pages += 1
         self._pace.rows += len(page.ids)
@@ -289,9 +339,17 @@ class _PointsRead:
             self._progress(self._pace)
         return page
 
-    @property
-    def _zone(self) -> ZoneInfo:
-        return ZoneInfo(self._reader.settings.timezone)
+    def _parsed(self, answer: Answer, number: int, descending: bool) -> Page:
+        context = self._reader.context("metric_points", answer)
+        data = data_of(answer.document, context.endpoint)
+        rows = _columns_of(data, self._way.columns)
+        if rows is None:
+            rows = _odd_rows([self._way.flatten(row, context) for row in data])
+        ids = rows.column("id").to_pylist()
+        if self._listing.paging.ordered:
+            ordered(ids, descending, context.endpoint)
+        more, total, pages = self._listing.paging.envelope(answer.document)
+        return Page(number, ids, more, rows, total, pages)
 
 
 @dataclass
@@ -300,54 +358,56 @@ class _Count:
     rows: int = 0
 
 
-def _gap(tail: Sequence[Page], cursor: Cursor) -> bool:
-    """Return whether rows may lie between the cursor and the newest pages."""
-    return tail[-1].more and tail[-1].ids[-1] > cursor.last_id + 1
+@dataclass(frozen=True)
+class _Way:
+    """How points are read on where a list is paged in some way, and what its documents hold."""
+
+    pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[tuple[Sequence[Page], bool]]]
+    columns: Callable[[Any], Sequence[list[Any]] | None]
+    flatten: Callable[[Any, RowContext], Row]
+
+
+def _gap(proven: Page, cursor: Cursor) -> bool:
+    """Return whether the cursor's row, which may have been counted on since, or more lies below a page."""
+    return proven.more and proven.ids[-1] > cursor.last_id
 
 
 def _pages_below(newest: Page, last_id: int) -> int:
     """Guess which of the newest pages holds the cursor, from how dense the ids of the first one are."""
     spacing = max(1.0, (newest.ids[0] - newest.ids[-1]) / max(1, len(newest.ids) - 1))
-    return max(1, math.ceil((newest.ids[0] - last_id) / spacing / PER_PAGE))
+    return max(1, math.floor((newest.ids[0] - last_id) / spacing / PER_PAGE) + 1)
 
 
-def _parsed(answer: Answer, number: int, descending: bool, context: RowContext) -> Page:
-    data = data_of(answer.document, context.endpoint)
-    links = answer.document.get("links")
-    more = bool(isinstance(links, dict) and links.get("next"))
-    rows = _columns_of(data)
-    if rows is None:
-        rows = _odd_rows(data, context)
-    ids = rows.column("id").to_pylist()
-    ordered(ids, descending, context.endpoint)
-    return Page(number, ids, more, rows)
-
-
-def _columns_of(data: Any) -> pa.Table | None:
+def _columns_of(data: Any, columns: Callable[[Any], Sequence[list[Any]] | None]) -> pa.Table | None:
     """Return a page's points with their times still as text; None where any differs from what is known."""
     try:
-        attributes = [row["attributes"] for row in data]
-        if any(row.keys() != _ATTRIBUTES for row in attributes):
+        found = columns(data)
+        if found is None:
             return None
-        return pa.Table.from_arrays(
-            [
-                pa.array([row["id"] for row in attributes], pa.int64()),
-                pa.array([row["metric_id"] for row in attributes], pa.int64()),
-                pa.array([row["value"] for row in attributes], pa.float64()),
-                pa.array([row["counter"] for row in attributes], pa.int64()),
-                pa.array([row["calculated_value"] for row in attributes], pa.float64()),
-                pa.array([row["created"]["string"] for row in attributes], pa.string()),
-                pa.array([row["updated"]["string"] for row in attributes], pa.string()),
-            ],
-            _TEXT_SCHEMA,
-        )
+        arrays = [pa.array(values, at.type) for values, at in zip(found, _TEXT_SCHEMA, strict=True)]
+        return pa.Table.from_arrays(arrays, _TEXT_SCHEMA)
     except (KeyError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
         return None
 
 
-def _odd_rows(data: Any, context: RowContext) -> pa.Table:
+def _attributes(data: Any) -> Sequence[list[Any]] | None:
+    """Return the columns of Cachet 3's points, in the order of SCHEMA; None where there are others."""
+    attributes = [row["attributes"] for row in data]
+    if any(row.keys() != _ATTRIBUTES for row in attributes):
+        return None
+    return [
+        [row["id"] for row in attributes],
+        [row["metric_id"] for row in attributes],
+        [row["value"] for row in attributes],
+        [row["counter"] for row in attributes],
+        [row["calculated_value"] for row in attributes],
+        [row["created"]["string"] for row in attributes],
+        [row["updated"]["string"] for row in attributes],
+    ]
+
+
+def _odd_rows(rows: list[Row]) -> pa.Table:
     """Return points whatever their shape: what is not of the declared type goes to `<column>__v_text`."""
-    rows = [flatten(row, context) for row in data]
     columns: dict[str, pa.Array] = {}
     for field_ in SCHEMA:
         values = [row.pop(field_.name, None) for row in rows]
@@ -390,9 +450,21 @@ def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
         table = pa.concat_tables(plain).combine_chunks()
         for name in ("created_at", "updated_at"):
             at = table.schema.get_field_index(name)
-            table = table.set_column(at, SCHEMA.field(name), _utc(table.column(name), zone))
-        whole.append(table.cast(SCHEMA))
-    table = pa.concat_tables(whole, promote_options="default")
+            texts = table.column(name)
+            times = _utc(texts, zone)
+            table = table.set_column(at, SCHEMA.field(name), times)
+            if times.null_count > texts.null_count:
+                odd = [
+                    None if at else text
+                    for text, at in zip(texts.to_pylist(), times.to_pylist(), strict=True)
+                ]
+                table = table.append_column(f"{name}__v_text", pa.array(odd, pa.string()))
+        whole.append(table)
+    try:
+        table = pa.concat_tables(whole, promote_options="default")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # An attribute that nobody foresaw is of one type on this page and of another on that.
+        table = pa.concat_tables(map(_odd_as_text, whole), promote_options="default")
     # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
     table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
     ids = table.column("id").to_numpy()
@@ -403,8 +475,15 @@ def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
     return table
 
 
+def _odd_as_text(table: pa.Table) -> pa.Table:
+    names = {at.name for at in SCHEMA}
+    return table.cast(
+        pa.schema([at if at.name in names else at.with_type(pa.string()) for at in table.schema])
+    )
+
+
 def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:
-    """Return the server's local times as UTC; an ambiguous hour is read as the first."""
+    """Return the server's local times as UTC, an ambiguous hour read as the first; null where it is no time."""
     try:
         local = pc.cast(texts, pa.timestamp("us"))
         if zone.key == "UTC":
@@ -422,3 +501,9 @@ def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:
 def _values(newest: Page) -> list[float | None]:
     values = newest.rows.column("value").to_pylist() if newest.ids else []
     return values[:SKETCHED][::-1]
+
+
+_WAYS: dict[Paging, _Way] = {
+    BY_ID: _Way(_PointsRead.upwards, _attributes, flatten),
+    UNSORTED: _Way(_PointsRead.by_time, cachet2_points.columns, cachet2_points.flatten),
+}

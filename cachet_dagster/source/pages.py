@@ -3,16 +3,19 @@
 Pages are cut by position, so a row deleted on the server shifts every later row, and one that slips onto
 a page already read would be lost in silence. Reading by ascending id makes insertions harmless. Against
 deletions a late page is read before the pages below it and again after them: if it has not changed,
-nothing below it has moved. The newest page, read first and downwards, tells where the list ends.
+nothing below it has moved. The newest page, read first and downwards, tells where the list ends. What
+this does not see is a row that appears among the others (an embargo that ends) while another is deleted,
+both below the late page and within one scan.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from .bridge import together
 
 PER_PAGE = 100
 
@@ -22,24 +25,54 @@ SCANS = 3
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its number in its order, the ids on it, whether more follow, and what was made of its rows."""
+    """One page: its number in its order, the ids on it, whether more follow, and what was made of its rows.
+
+    `total` and `pages` count the list's rows and pages, where the API tells them.
+    """
 
     number: int
     ids: list[int]
     more: bool
     rows: Any = None
+    total: int = -1
+    pages: int = -1
 
 
 class PageReader(Protocol):
     """Reads page `number` (from 1) in ascending order of id, or in descending order."""
 
-    def __call__(self, number: int, *, descending: bool = False) -> Awaitable[Page]:
+    def __call__(self, number: int, *, descending: bool = False, per_page: int = PER_PAGE) -> Awaitable[Page]:
         """Return the page; past the end it has no ids."""
         ...
 
 
 class Moved(Exception):
     """Rows moved between pages while they were read: what was read cannot be trusted."""
+
+
+class Reading(Protocol):
+    """Reads a list whole; see `whole_list`."""
+
+    def __call__(self, read: PageReader, *, rows: int = 0) -> Awaitable[list[Page]]:
+        """Return pages that together hold every row of the list."""
+        ...
+
+
+@dataclass(frozen=True)
+class Paging:
+    """How an API cuts a list into pages, and how the list is then read completely.
+
+    Attributes:
+        query: Page number, whether descending, and rows per page → the query parameters.
+        envelope: A page's document → whether more follow, and the `total` and `pages` of `Page`.
+        whole: Reads the list.
+        ordered: Whether the pages come in the order of their ids.
+    """
+
+    query: Callable[[int, bool, int], Mapping[str, str]]
+    envelope: Callable[[Any], tuple[bool, int, int]]
+    whole: Reading
+    ordered: bool = True
 
 
 async def upwards(
@@ -66,13 +99,16 @@ async def upwards(
     if anchor is None and not rows:
         anchor = await read(1)
         step = [anchor]
+    if anchor and not anchor.ids:
+        # There were rows a moment ago, or the newest page would not have been full.
+        raise Moved
     while anchor is None or _below(anchor, low):
         begin = anchor.number + 1 if anchor else 1
         wanted = _pages_between(anchor, newest) if anchor else math.ceil(rows / PER_PAGE) - 1
         late = await _last_filled(read, begin, begin + min(max(wanted, 1), limit - len(step)) - 1)
-        between = await asyncio.gather(*(read(number) for number in range(begin, late.number)))
+        between = await together(*(read(number) for number in range(begin, late.number)))
         moving = [page for page in (anchor, late if between else None) if page]
-        await asyncio.gather(*(_confirm(read, page) for page in moving))
+        await together(*(_confirm(read, page) for page in moving))
         yield [*step, *between, late]
         anchor, step = late, []
     if step:
@@ -161,3 +197,16 @@ async def _confirm(read: PageReader, page: Page) -> None:
     again = await read(page.number)
     if again.ids[: len(page.ids)] != page.ids:
         raise Moved
+
+
+def _query(number: int, descending: bool, per_page: int) -> Mapping[str, str]:
+    return {"per_page": str(per_page), "sort": "-id" if descending else "id", "page": str(number)}
+
+
+def _envelope(document: Any) -> tuple[bool, int, int]:
+    links = document.get("links")
+    return bool(isinstance(links, dict) and links.get("next")), -1, -1
+
+
+BY_ID = Paging(_query, _envelope, whole_list)
+"""Cachet 3's lists: any order of ids, no total."""

@@ -8,7 +8,9 @@ before anything is read.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -21,11 +23,14 @@ from .bridge import run
 from .by_id import Asking, recent_since, settled
 from .client import Answer, CachetClient
 from .endpoints import ENDPOINTS, Endpoint, Listing
-from .errors import CachetError, NotCachet, NotFound, NotOffered, Refused, Unstable
-from .pages import PER_PAGE, Moved, Page, whole_list
-from .rows import Parsed, Row, RowContext, data_of, merged, parse, row_id, storable
+from .errors import CachetError, NotCachet, NotFound, NotOffered, Refused, Unreachable, Unstable
+from .pages import PER_PAGE, Moved, Page
+from .rows import Parsed, Row, RowContext, data_of, merged, row_id
 from .settings import CachetSettings
 from .stored import Stored
+from .tables import TABLES
+
+logger = logging.getLogger("cachet_dagster")
 
 
 @dataclass
@@ -51,7 +56,7 @@ class EndpointRead:
         """`read`, `not offered` (this Cachet has no such endpoint), `refused` (a guest asked) or `failed`."""
         if self.error is None:
             return "read"
-        if isinstance(self.error, NotOffered) and self.endpoint.optional:
+        if isinstance(self.error, NotOffered):
             return "not offered"
         return "refused" if isinstance(self.error, NeedsToken) else "failed"
 
@@ -80,9 +85,13 @@ class CachetReader:
         self.settings = settings
         self.stored = stored or Stored()
         self.client = CachetClient(settings, say)
+        self._say = say or logger.info
         self.api: Api | None = None
+        # The server's clock at its newest answer.
+        self.clock: datetime | None = None
         self._asking = asking or {}
         self._version: Answer | None = None
+        self._spent: Counter[str] = Counter()
         self._lists: dict[str, asyncio.Task[Parsed]] = {}
         self._trusted = settings.api_key is None
 
@@ -95,44 +104,58 @@ class CachetReader:
         return run(self._read([ENDPOINTS[name] for name in names]))
 
     async def connect(self) -> Api:
-        """Detect the API, within `async with self.client`, once; two requests at most.
+        """Detect the API, within `async with self.client`, once; three requests at most on a server that answers.
 
         Raises:
             Refused: The API is protected and there is no token, or not one that it accepts.
             NotCachet: Neither API answers.
+            Unreachable: Nothing answers.
         """
         if self.api is None:
-            self.api = self.client.api = await self._detect()
+            try:
+                self.api = self.client.api = await self._detect()
+            except CachetError as error:
+                raise error.about("") from None
         return self.api
 
     async def _detect(self) -> Api:
         wanted = self.settings.api_version
-        tried: CachetError | None = None
-        if wanted in ("auto", "3"):
+        failed: CachetError | None = None
+        # The last one is for a Cachet 3 whose version alone cannot be read, which is then its own failure.
+        for api, path in ((API_3, "version"), (API_2, "ping"), (API_3, "ping")):
+            if wanted not in ("auto", str(api.version)) or (path == "ping" and _lacks_routes(failed, api)):
+                continue
             try:
-                self._version = await self.client.get("version", endpoint="versions", api=API_3)
-                return API_3
-            except (NotFound, NotOffered, NotCachet) as error:
-                tried = error
-        if wanted in ("auto", "2"):
-            try:
-                answer = await self.client.get("ping", endpoint="versions", api=API_2)
-                if data_of({"data": [answer.document.get("data")]}, "versions") == ["Pong!"]:
-                    return API_2
-            except (NotFound, NotOffered, NotCachet, AttributeError) as error:
-                tried = tried or (error if isinstance(error, CachetError) else None)
-        switched_off = isinstance(tried, NotFound) and "switched off" in tried.what
-        raise NotCachet(
-            f"{self.settings.base_url} does not answer as Cachet 3 (/api/version) or Cachet 2 (/api/v1/ping)"
-            + (": its API is switched off" if switched_off else ""),
-            "Enable the API in Cachet's settings."
-            if switched_off
-            else "Set CACHET_BASE_URL to the status page's address.",
-        )
+                answer = await self.client.get(
+                    path, endpoint="versions", api=api, attempts=1 if failed else None
+                )
+                data = answer.document.get("data") if isinstance(answer.document, dict) else None
+                if path == "version" and isinstance(data, dict) and "version" in data:
+                    self._version = answer
+                    return api
+                if path == "ping" and data == "Pong!":
+                    return api
+            except Refused:
+                raise
+            except CachetError as error:
+                failed = failed or error
+        if isinstance(failed, Unreachable):
+            raise failed
+        tried = {"3": "Cachet 3 (/api/version)", "2": "Cachet 2 (/api/v1/ping)"}
+        asked = tried.get(wanted, " or ".join(tried.values()))
+        sentence = f"{self.settings.base_url} does not answer as {asked}"
+        if isinstance(failed, NotCachet):
+            raise NotCachet(f"{sentence}: {failed.what}", failed.remedy)
+        if isinstance(failed, NotFound) and "switched off" in failed.what:
+            raise NotCachet(f"{sentence}: its API is switched off", "Enable the API in Cachet's settings.")
+        auto = "" if wanted == "auto" else ", or CACHET_API_VERSION to auto"
+        raise NotCachet(sentence, f"Set CACHET_BASE_URL to the status page's address{auto}.")
 
     async def _read(self, endpoints: list[Endpoint]) -> dict[str, EndpointRead]:
         async with self.client:
             await self.connect()
+            # Not when its turn comes: another may have asked for a list that both need.
+            self._spent = Counter(self.client.requests)
             reads: dict[str, EndpointRead] = {}
             if not self._trusted:
                 # A bad token on a public endpoint is silently a guest; only `subscribers` tells.
@@ -151,9 +174,10 @@ class CachetReader:
         """Raise Refused where the server does not know the token; one request, once, none for a guest."""
         if self._trusted:
             return
+        listing = self._asked(ENDPOINTS["subscribers"])
         try:
             await self.client.get(
-                "subscribers", {"per_page": "1"}, endpoint="subscribers", bucket="subscribers"
+                listing.path, {"per_page": "1"}, endpoint="subscribers", bucket=listing.bucket
             )
         except CachetError as error:
             self._believe(error)
@@ -170,67 +194,98 @@ class CachetReader:
     async def _endpoint(self, endpoint: Endpoint) -> EndpointRead:
         read = EndpointRead(endpoint)
         started = time.monotonic()
-        before = self.client.requests[endpoint.name]
         try:
             read.rows = await self._rows(endpoint)
         except CachetError as error:
-            read.error = error if error.endpoint else type(error)(error.what, error.remedy, endpoint.name)
-            if isinstance(error, Refused) and self.settings.api_key is None:
-                read.error = NeedsToken(error.what, error.remedy, endpoint.name)
+            # A list that several endpoints share fails for each of them.
+            read.error = self._judged(error, endpoint)
         except Exception as error:  # noqa: BLE001 - one endpoint's surprise must not cost the others their load
             read.error = CachetError(f"an answer could not be understood ({error!r:.200})", "", endpoint.name)
-        read.requests = self.client.requests[endpoint.name] - before
+        read.requests = self.client.requests[endpoint.name] - self._spent[endpoint.name]
         read.seconds = time.monotonic() - started
         return read
 
-    async def _rows(self, endpoint: Endpoint) -> dict[str, list[Row]]:
-        listing = endpoint.listing
+    def _judged(self, error: CachetError, endpoint: Endpoint) -> CachetError:
+        """Return an endpoint's error as what it is: expected of this Cachet or of a guest, or a failure."""
+        listing = endpoint.listing(self.api.version) if self.api else None
+        if listing and listing.optional and isinstance(error, (NotFound, NotOffered)):
+            return NotOffered("this server does not offer it", "", endpoint.name)
+        if listing and isinstance(error, NotOffered):
+            return NotFound(error.what, error.remedy, endpoint.name)
+        if listing and listing.private and isinstance(error, Refused) and self.settings.api_key is None:
+            return NeedsToken(error.what, error.remedy, endpoint.name)
+        return error.about(endpoint.name)
+
+    def _asked(self, endpoint: Endpoint) -> Listing:
+        """Return how the detected API is asked. Raises NotOffered where it lacks the endpoint."""
+        assert self.api is not None
+        listing = endpoint.listing(self.api.version)
         if listing is None:
-            raise NotOffered("this server does not offer it", "", endpoint.name)
+            raise NotOffered(f"Cachet {self.api.version} does not offer it", "", endpoint.name)
+        return listing
+
+    async def _rows(self, endpoint: Endpoint) -> dict[str, list[Row]]:
+        listing = self._asked(endpoint)
         if endpoint.kind == "observed":
             return {endpoint.name: await self._observed(endpoint, listing)}
         if endpoint.kind == "single":
             answer = await self.client.get(listing.path, listing.params, endpoint=endpoint.name)
-            return parse(answer.document, listing.shape, self.context(endpoint.name, answer)).rows
+            return listing.parse(answer.document, listing.shape, self.context(endpoint.name, answer)).rows
         parsed = await self._list(ENDPOINTS[endpoint.of or endpoint.name])
-        if endpoint.single:
-            parsed = await self._settled(endpoint, endpoint.single, parsed)
-        own = {table: parsed.rows[table] for table in endpoint.tables if table in parsed.rows}
+        if listing.single:
+            parsed = await self._settled(endpoint, listing.single, parsed)
+        if listing.unnamed:
+            await self._name(parsed.rows[listing.shape.links], endpoint)
+        # A table that this API does not fill is there all the same, so that SQL written for another works.
+        own = {table: parsed.rows.get(table, []) for table in endpoint.tables}
         if endpoint.of:
             own[endpoint.name] = parsed.rows[listing.shape.table]
         return own
 
+    async def _name(self, links: list[Row], endpoint: Endpoint) -> None:
+        """Give links the names of their components, where the list of components tells them."""
+        try:
+            components = await self._list(ENDPOINTS["components"]) if links else Parsed({"components": []})
+        except CachetError as error:
+            self._say(f"{endpoint.name}: links to components have no names, since {error.what}")
+            return
+        names = {row["id"]: row.get("name") for row in components.rows["components"]}
+        for link in links:
+            link["component_name"] = names.get(link["component_id"])
+
     async def _list(self, endpoint: Endpoint) -> Parsed:
         """Read a list once, however many endpoints share it."""
         if endpoint.name not in self._lists:
-            assert endpoint.listing is not None
-            self._lists[endpoint.name] = asyncio.ensure_future(self._whole_list(endpoint, endpoint.listing))
+            listing = self._asked(endpoint)
+            self._lists[endpoint.name] = asyncio.ensure_future(self._whole_list(endpoint, listing))
         return await self._lists[endpoint.name]
 
     async def _whole_list(self, endpoint: Endpoint, listing: Listing) -> Parsed:
         read = partial(self.page, listing, endpoint.name)
         try:
-            pages = await whole_list(read, rows=self.stored.counts.get(listing.shape.table, 0))
+            pages = await listing.paging.whole(read, rows=self.stored.counts.get(listing.shape.table, 0))
         except Moved as error:
             raise Unstable(
-                "rows kept being deleted while they were read, three scans in a row",
+                str(error) or "rows kept being deleted while they were read, three scans in a row",
                 "Run again when the page is quieter.",
                 endpoint.name,
             ) from error
         return merged((page.rows for page in pages), listing.shape)
 
     async def page(
-        self, listing: Listing, endpoint: str, number: int, *, descending: bool = False, **path: Any
+        self,
+        listing: Listing,
+        endpoint: str,
+        number: int,
+        *,
+        descending: bool = False,
+        per_page: int = PER_PAGE,
+        **path: Any,
     ) -> Page:
         """Read one page of a list, in ascending order of id or in descending order."""
         answer = await self.client.get(
             listing.path.format(**path),
-            {
-                **listing.params,
-                "per_page": str(PER_PAGE),
-                "sort": "-id" if descending else "id",
-                "page": str(number),
-            },
+            {**listing.params, **listing.paging.query(number, descending, per_page)},
             endpoint=endpoint,
             bucket=listing.bucket,
         )
@@ -238,18 +293,18 @@ class CachetReader:
         if not isinstance(data, list):
             raise NotCachet("the answer is one row where a list was asked for", "", endpoint)
         ids = [row_id(row, endpoint) for row in data]
-        ordered(ids, descending, endpoint)
-        links = answer.document.get("links")
-        more = bool(isinstance(links, dict) and links.get("next"))
-        parsed = parse(answer.document, listing.shape, self.context(endpoint, answer))
-        return Page(number, ids, more, parsed)
+        if listing.paging.ordered:
+            ordered(ids, descending, endpoint)
+        more, total, pages = listing.paging.envelope(answer.document)
+        parsed = listing.parse(answer.document, listing.shape, self.context(endpoint, answer))
+        return Page(number, ids, more, parsed, total, pages)
 
     async def _settled(self, endpoint: Endpoint, single: Listing, listed: Parsed) -> Parsed:
         async def ask(number: int) -> Parsed:
             answer = await self.client.get(
                 single.path.format(id=number), single.params, endpoint=endpoint.name
             )
-            return parse(answer.document, single.shape, self.context(endpoint.name, answer))
+            return single.parse(answer.document, single.shape, self.context(endpoint.name, answer))
 
         return await settled(
             listed,
@@ -262,26 +317,54 @@ class CachetReader:
         )
 
     async def _observed(self, endpoint: Endpoint, listing: Listing) -> list[Row]:
-        if endpoint.name == "versions" and self._version is not None:
-            answer, self._version = self._version, None
-        else:
-            answer = await self.client.get(listing.path, listing.params, endpoint=endpoint.name)
-        data = data_of(answer.document, endpoint.name)
-        row: Row = {name: storable(value) for name, value in data.items()}
+        answer = await self._observation(endpoint, listing)
+        row: Row = {}
+        if answer is not None:
+            parsed = listing.parse(answer.document, listing.shape, self.context(endpoint.name, answer))
+            row = parsed.rows[endpoint.name][0]
         if endpoint.name == "versions":
             assert self.api is not None
             row["api_version"] = self.api.version
         newest = max(
             self.stored.rows.get(endpoint.name, []), key=lambda seen: seen["observed_at"], default={}
         )
-        if all(newest.get(name) == value for name, value in row.items()):
+        # Only what is declared is known of the stored row.
+        compared = row.keys() & {column.name for column in TABLES[endpoint.name].columns}
+        if all(newest.get(name) == row[name] for name in compared):
             return []
-        return [{**row, "observed_at": answer.at}]
+        return [{**row, "observed_at": answer.at if answer else datetime.now(timezone.utc)}]
+
+    async def _observation(self, endpoint: Endpoint, listing: Listing) -> Answer | None:
+        """Return the answer; None where the endpoint is one that fails at times, and does."""
+        if endpoint.name == "versions" and self._version is not None:
+            answer, self._version = self._version, None
+            return answer
+        attempts = 1 if listing.flaky else None
+        try:
+            return await self.client.get(
+                listing.path, listing.params, endpoint=endpoint.name, attempts=attempts
+            )
+        except Unreachable as error:
+            if not listing.flaky:
+                raise
+            self._say(f"{endpoint.name}: {error.what}; it fails at times though all else works")
+            return None
 
     def context(self, endpoint: str, answer: Answer) -> RowContext:
-        """Return what reading the answer's values takes."""
+        """Return what reading the answer's values takes, and note the server's clock."""
+        self.clock = max(answer.at, self.clock or answer.at)
         settings = self.settings
-        return RowContext(ZoneInfo(settings.timezone), settings.subscriber_emails, answer.at, endpoint)
+        server = ZoneInfo(settings.timezone)
+        return RowContext(self.zone, settings.subscriber_emails, answer.at, endpoint, server)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which the server prints times to this reader."""
+        return ZoneInfo((self.api and self.api.zone) or self.settings.timezone)
+
+
+def _lacks_routes(failed: CachetError | None, api: Api) -> bool:
+    return api is API_3 and isinstance(failed, (NotFound, NotOffered))
 
 
 def ordered(ids: list[int], descending: bool, endpoint: str) -> None:

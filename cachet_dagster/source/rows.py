@@ -30,12 +30,21 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class RowContext:
-    """What reading a value takes beside the value: the server's zone, its clock, and who is asking."""
+    """What reading a value takes beside the value.
+
+    Attributes:
+        zone: Zone in which the answer's times are printed.
+        emails: What becomes of personal addresses.
+        at: When the server says that it gave the answer.
+        endpoint: Whom an error concerns.
+        server_zone: The server's own zone, in which Cachet 2 prints some times all the same.
+    """
 
     zone: ZoneInfo
     emails: Emails
     at: datetime
     endpoint: str
+    server_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,12 @@ def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
     return parsed
 
 
+def observation(document: Any, shape: Shape, context: RowContext) -> Parsed:
+    """Return the one row of an answer that is no list and has no id, such as `version`."""
+    data = data_of(document, context.endpoint)
+    return Parsed({shape.table: [{name: storable(value) for name, value in data.items()}]})
+
+
 def data_of(document: Any, endpoint: str) -> Any:
     """Return what stands under `data`, a list or one object. Raises NotCachet where there is none."""
     data = document.get("data") if isinstance(document, dict) else None
@@ -143,7 +158,7 @@ def flatten(resource: Any, context: RowContext) -> Row:
                 row_id(data, context.endpoint) if data else None
             )
     if "email" in row:
-        row["email"] = _email(row["email"], context.emails)
+        row["email"] = personal(row["email"], context.emails)
     return row
 
 
@@ -230,7 +245,8 @@ def _link(component: Any, parent: str, parent_id: int, context: RowContext) -> R
     return row
 
 
-def _email(address: Any, emails: Emails) -> Any:
+def personal(address: Any, emails: Emails) -> Any:
+    """Return an address as the setting for personal data has it: itself, its SHA-256, or nothing."""
     if emails == "keep" or not isinstance(address, str):
         return address
     return hashlib.sha256(address.strip().lower().encode()).hexdigest() if emails == "hash" else None

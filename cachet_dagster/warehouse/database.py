@@ -7,6 +7,7 @@ from any folder. Nothing is opened without the lock, and nothing that does not e
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -35,22 +36,35 @@ class Database:
     Args:
         path: Where it is or is to be; its name ends in `.duckdb`.
         wait: Seconds to wait for others at most.
+        keep_loads: How many of dlt's records of loads to keep in it.
         say: Told in words what is waited for.
 
     Raises:
         SettingsError: No database can be there.
     """
 
-    def __init__(self, path: str | Path, *, wait: float = 600.0, say: Callable[[str], None] = lambda _: None):
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        wait: float = 600.0,
+        keep_loads: int = 1_000,
+        say: Callable[[str], None] = lambda _: None,
+    ):
         self.path = Path(path).expanduser().absolute()
         self.wait = wait
+        self.keep_loads = keep_loads
         self.say = say
         if self.path.suffix != ".duckdb" or not re.fullmatch(r"[\w.-]+", self.path.stem):
             raise SettingsError(
                 f"the database {str(path)!r} has a name that dlt cannot find again",
                 "Set CACHET_DATABASE to a path that ends in .duckdb.",
             )
-        if self.path.is_dir():
+        try:
+            is_folder = self.path.is_dir()
+        except OSError as error:
+            raise self._unwritable(_reason(error)) from error
+        if is_folder:
             raise SettingsError(
                 f"the database {self.path} is a folder", "Set CACHET_DATABASE to a path that ends in .duckdb."
             )
@@ -61,23 +75,38 @@ class Database:
         return self.path.stem
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, *, create: bool = False) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """Be the only one who uses the file, waiting for others first.
 
+        The connection is open until the end, so no other process can come between what is done meanwhile,
+        through it or through others of this process. It is None where the file does not exist.
+
+        Args:
+            create: Whether to make the file where there is none.
+
         Raises:
-            SettingsError: The place cannot be written.
+            SettingsError: The place cannot be written, or what is there is no DuckDB file.
             DatabaseBusy: Others held it for longer than the bound.
         """
         deadline = time.monotonic() + self.wait
         with self._lock(exclusive=True):
-            self._wait_for_foreigners(deadline)
-            yield
+            if create and not self.path.exists():
+                self._create()
+            if not self.path.exists():
+                yield None
+                return
+            connection = self._open(deadline, read_only=False)
+            try:
+                yield connection
+            finally:
+                connection.close()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """Open the file read-only, among other readers; None where it does not exist yet.
 
         Raises:
+            SettingsError: What is there is no DuckDB file, or cannot be read.
             DatabaseBusy: Others wrote to it for longer than the bound.
         """
         if not self.path.exists():
@@ -94,16 +123,8 @@ class Database:
     def probe(self) -> None:
         """Raise what would keep a load from being written, before requests are spent on it."""
         with self.writing():
-            return
-
-    def holder(self) -> int | None:
-        """Return the process id of a foreign process that holds the file now, if any."""
-        try:
-            if self.path.exists():
-                duckdb.connect(str(self.path), read_only=True).close()
-        except duckdb.IOException as error:
-            return _holder(error)
-        return None
+            if not os.access(self.path.parent, os.W_OK):
+                raise self._unwritable("its folder is read-only")
 
     def query(self, connection: duckdb.DuckDBPyConnection | None) -> Query:
         """Return a query over the dataset through an open connection; without one every table is missing."""
@@ -131,41 +152,65 @@ class Database:
             ),
         )
 
-    def _wait_for_foreigners(self, deadline: float) -> None:
-        """Wait until no process without the lock (a DuckDB shell, a notebook) holds the file."""
-        if self.path.exists():
-            self._open(deadline, read_only=False).close()
+    def _create(self) -> None:
+        """Make the file whole under another name first: one cut off while it is made could never be opened."""
+        new = self.path.with_name(f"{self.path.name}.new")
+        try:
+            new.unlink(missing_ok=True)
+            duckdb.connect(str(new)).close()
+            new.replace(self.path)
+        except (OSError, duckdb.Error) as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise self._unwritable(_first_line(error)) from error
 
     def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         told = False
         while True:
+            self._check_kind()
             try:
                 connection = duckdb.connect(str(self.path), read_only=read_only)
                 # Times come back as UTC, whatever zone this machine is in.
                 connection.execute("SET TimeZone = 'UTC'")
                 return connection
-            except duckdb.IOException as error:
-                holder = _holder(error)
-                if holder is None and "lock" not in str(error).lower():
+            except duckdb.Error as error:
+                who = _holder(error)
+                if who is None:
                     raise SettingsError(
                         f"the database {self.path} cannot be opened ({_first_line(error)})",
                         "Check its permissions, or set CACHET_DATABASE to another path.",
                     ) from error
-                who = f"process {holder}" if holder else "another process"
                 if time.monotonic() >= deadline:
                     raise DatabaseBusy(
                         f"{who} held the database {self.path} for {self.wait:g} s",
                         "Close it there, or set CACHET_LOCK_WAIT to more seconds.",
                     ) from error
-                if not told:
-                    told = True
-                    self.say(f"waiting for {who}, which holds {self.path}")
-                time.sleep(0.2)
-            except duckdb.Error as error:
-                raise SettingsError(
-                    f"the database {self.path} cannot be opened ({_first_line(error)})",
-                    "Set CACHET_DATABASE to a DuckDB file or to a path where there is none.",
-                ) from error
+            if not told:
+                told = True
+                self.say(f"waiting for {who}, which holds {self.path}")
+            time.sleep(0.2)
+
+    def _check_kind(self) -> None:
+        """Raise where the file is another program's: DuckDB would fetch an extension that can open it."""
+        try:
+            with self.path.open("rb") as file:
+                kind = file.read(12)[8:]
+        except OSError as error:
+            raise SettingsError(
+                f"the database {self.path} cannot be read ({_reason(error)})",
+                "Check its permissions, or set CACHET_DATABASE to another path.",
+            ) from error
+        if kind != b"DUCK":
+            raise SettingsError(
+                f"{self.path} is not a DuckDB file",
+                "Set CACHET_DATABASE to a DuckDB file or to a path where there is none.",
+            )
+
+    def _unwritable(self, why: str) -> SettingsError:
+        return SettingsError(
+            f"the database {self.path} cannot be written ({why})",
+            "Set CACHET_DATABASE to a path in a folder that exists and can be written.",
+        )
 
 
 @contextlib.contextmanager
@@ -179,16 +224,23 @@ def _translated(database: Database, lock: Any) -> Iterator[None]:
                 "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
             ) from None
         except OSError as error:
-            raise SettingsError(
-                f"the database {database.path} cannot be written ({error.strerror})",
-                "Set CACHET_DATABASE to a path in a folder that exists and can be written.",
-            ) from error
+            raise database._unwritable(_reason(error)) from error
         yield
 
 
-def _holder(error: Exception) -> int | None:
+def _holder(error: Exception) -> str | None:
+    """Return who holds the file, where that is why it could not be opened."""
     found = re.search(r"PID (\d+)", str(error))
-    return int(found[1]) if found else None
+    if found:
+        return f"process {found[1]}"
+    if "different configuration" in str(error):
+        return "this process itself"
+    busy = any(words in str(error) for words in ("lock on file", "used by another process"))
+    return "another process" if busy else None
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _first_line(error: Exception) -> str:

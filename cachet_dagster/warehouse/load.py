@@ -1,8 +1,8 @@
 """One load package into the database: extract and normalize in a folder of this run's own, load in turn.
 
-Two runs in one dlt folder mix their rows, so each has its own. The lock is held where dlt touches the
-database (its sync and its load), never while it prepares the package. After a load the run's state,
-schemas and trace are swapped into dlt's own pipelines folder, so that dlt's commands see the last load.
+The lock is held where dlt touches the database (its sync and its load), never while it prepares the
+package. After a load the run's state, schemas and trace are swapped into dlt's own pipelines folder, so
+that dlt's commands see the last load.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import contextlib
 import logging
 import shutil
 import tempfile
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.common.pipeline import LoadInfo, get_dlt_pipelines_dir
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -24,6 +24,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from cachet_dagster.source.errors import CachetError
 
 from .database import DATASET, PIPELINE, Database
+from .folder import run_folder
 from .lock import LockTimeout, locked
 
 logger = logging.getLogger("cachet_dagster")
@@ -32,7 +33,10 @@ _PUBLISHED = ("state.json", "trace.pickle", "schemas")
 
 
 class LoadFailed(CachetError):
-    """dlt could not load the package; every table is as it was."""
+    """dlt could not load the package; each table is as it was, or replaced whole."""
+
+    def __str__(self) -> str:
+        return f"{self.what}. Each table is whole: as it was, or as it was read now. {self.remedy}".rstrip()
 
 
 def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo, dict[str, int]]:
@@ -50,30 +54,28 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
         SettingsError: The database cannot be opened or written.
         DatabaseBusy: Others held it for longer than the bound.
     """
-    folder = Path(tempfile.mkdtemp(prefix="cachet_dagster-"))
-    try:
-        pipeline = _pipeline(database, folder)
+    with contextlib.ExitStack() as until_loaded, _explained(database):
+        with database.writing() as stored:
+            folder = until_loaded.enter_context(run_folder(database.path))
+            pipeline = until_loaded.enter_context(_pipeline(database, folder))
+            if stored:
+                pipeline.sync_destination()
         source = DltSource(dlt.Schema(PIPELINE), "cachet_source", list(resources))
         source.max_table_nesting = 0
-        try:
-            with database.writing():
-                pipeline.sync_destination()
-            pipeline.extract(source, loader_file_format="parquet")
-            pipeline.normalize()
-            with database.writing():
-                info = pipeline.load()
-                info.raise_on_failed_jobs()
-                _publish(Path(pipeline.working_dir))
-        except PipelineStepFailed as error:
-            raise _failed(database, error) from error
+        pipeline.extract(source, loader_file_format="parquet")
+        pipeline.normalize()
+        with database.writing(create=True) as connection:
+            info = pipeline.load()
+            assert connection is not None
+            _tidy(connection, database.keep_loads)
+            _publish(Path(pipeline.working_dir))
         trace = pipeline.last_trace
         counts = trace.last_normalize_info.row_counts if trace and trace.last_normalize_info else {}
         return info, dict(counts)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _pipeline(database: Database, folder: Path) -> dlt.Pipeline:
+@contextlib.contextmanager
+def _pipeline(database: Database, folder: Path) -> Iterator[dlt.Pipeline]:
     pipeline = dlt.pipeline(
         PIPELINE,
         pipelines_dir=str(folder),
@@ -85,47 +87,84 @@ def _pipeline(database: Database, folder: Path) -> dlt.Pipeline:
         ),
         dataset_name=DATASET,
     )
-    pipeline.set_local_state_val("initial_cwd", str(database.path.parent))
-    return pipeline
+    try:
+        pipeline.set_local_state_val("initial_cwd", str(database.path.parent))
+        yield pipeline
+    finally:
+        # dlt remembers the pipeline made last, whose folder is about to go.
+        if pipeline.is_active:
+            pipeline.deactivate()
+
+
+def _tidy(connection: duckdb.DuckDBPyConnection, keep_loads: int) -> None:
+    """Drop what a load leaves: a second copy of the rows in dlt's staging dataset, and its oldest records.
+
+    It only warns where that fails, since the next load does it too. dlt finds its state through the record of the load that brought it, so such records stay.
+    """
+    try:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{DATASET}_staging" CASCADE')
+        counted = connection.execute(f'SELECT count(*) FROM "{DATASET}"._dlt_loads').fetchone()
+        if counted and counted[0] > keep_loads:
+            connection.execute(
+                f'DELETE FROM "{DATASET}"._dlt_loads WHERE load_id NOT IN'
+                f' (SELECT load_id FROM "{DATASET}"._dlt_loads ORDER BY inserted_at DESC, load_id DESC LIMIT ?)'
+                f' AND load_id NOT IN (SELECT _dlt_load_id FROM "{DATASET}"._dlt_pipeline_state)',
+                [keep_loads],
+            )
+    except duckdb.Error as error:
+        logger.warning("the load is done, but what it left behind stays until the next one (%s)", error)
 
 
 def _publish(working_dir: Path) -> None:
     """Swap this run's state, schemas and trace into dlt's pipelines folder; a failure there only warns."""
     target = Path(get_dlt_pipelines_dir()) / PIPELINE
-    staged = target.with_name(f".{PIPELINE}-{uuid.uuid4().hex}")
-    old = target.with_name(f".{PIPELINE}-{uuid.uuid4().hex}")
+    prefix = f".{PIPELINE}-"
     try:
-        staged.mkdir(parents=True)
-        for name in _PUBLISHED:
-            source = working_dir / name
-            if source.is_dir():
-                shutil.copytree(source, staged / name)
-            elif source.exists():
-                shutil.copy2(source, staged / name)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target, exclusive=True, wait=10):
-            if target.exists():
-                target.replace(old)
-            staged.replace(target)
+            for left in target.parent.glob(f"{prefix}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            swap = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+            try:
+                for name in _PUBLISHED:
+                    _copy(working_dir / name, swap / "new" / name)
+                if target.exists():
+                    target.replace(swap / "old")
+                (swap / "new").replace(target)
+            finally:
+                shutil.rmtree(swap, ignore_errors=True)
     except (OSError, LockTimeout) as error:
         logger.warning(
             "the load is done, but dlt's own commands will not see it: %s cannot be written (%s)",
             target,
             error,
         )
-    finally:
-        for leftover in (staged, old):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _failed(database: Database, error: PipelineStepFailed) -> LoadFailed:
-    """Say what dlt's error means for a person: its own text speaks of pending packages, of which none stay."""
-    cause: Any = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    text = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-    full = any(word in str(error).lower() for word in ("no space left", "file too large", "could not write"))
-    return LoadFailed(
-        f"loading into {database.path} failed at {error.step} ({text[:300]})",
-        "The disk is full: make room, then run again." if full else "Run again; nothing is left behind.",
-    )
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy2(source, target)
+
+
+@contextlib.contextmanager
+def _explained(database: Database) -> Iterator[None]:
+    """Say what an error means for a person: dlt's own speaks of pending packages, of which none stay."""
+    try:
+        yield
+    except (PipelineStepFailed, OSError, duckdb.Error) as error:
+        cause: Any = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        text = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+        step = f" at {error.step}" if isinstance(error, PipelineStepFailed) else ""
+        full = any(words in str(error).lower() for words in _DISK_FULL)
+        raise LoadFailed(
+            f"loading into {database.path} failed{step} ({text[:300]})",
+            "The disk is full: make room, then run again." if full else "Run again; nothing is left behind.",
+        ) from error
+
+
+_DISK_FULL = ("no space left", "file too large", "disk quota", "could not write")

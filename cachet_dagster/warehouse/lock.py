@@ -62,3 +62,25 @@ def locked(
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def try_lock(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder itself, if it is free; yields whether it is held. Without `fcntl` it never is.
+
+    Raises:
+        OSError: There is no such folder.
+    """
+    if fcntl is None:
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)

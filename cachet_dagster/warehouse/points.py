@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.errors import CachetError
-from cachet_dagster.source.metric_points import SCHEMA, MetricStep, Pace, read_points, sketch
+from cachet_dagster.source.metric_points import SCHEMA, STEP_ROWS, MetricStep, Pace, read_points, sketch
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, Stored, read_stored
@@ -67,11 +67,13 @@ class PointsLoad:
         settings: Where, as whom and within which bounds to read.
         database: Where to load.
         say: Told in words what a person may want to know while waiting.
+        step_rows: Rows after which what was read is loaded.
     """
 
     settings: CachetSettings
     database: Database
     say: Callable[[str], None]
+    step_rows: int = STEP_ROWS
     reader: CachetReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +100,14 @@ class PointsLoad:
             cursors = read_stored(self.database.query(opened), points=True).cursors
         loaded: dict[int, MetricLoaded] = defaultdict(lambda: MetricLoaded(0))
         seen: dict[int, list[pa.ChunkedArray]] = defaultdict(list)
-        batches = read_points(self.reader, metric_ids, cursors, full_refresh=full_refresh, progress=progress)
+        batches = read_points(
+            self.reader,
+            metric_ids,
+            cursors,
+            full_refresh=full_refresh,
+            progress=progress,
+            step_rows=self.step_rows,
+        )
         for batch in batches:
             new, changed = self._merge([step.rows for step in batch])
             for step in batch:
@@ -121,15 +130,11 @@ class PointsLoad:
 
     def prune(self, metric_ids: Sequence[int]) -> int:
         """Remove the points of all metrics but these, and return how many rows that were."""
-        with self.database.writing(), self._connected() as connection:
-            if not _exists(connection):
+        with self.database.writing() as connection:
+            if connection is None or not _exists(connection):
                 return 0
-            kept = pa.table({"id": pa.array(metric_ids, pa.int64())})
-            connection.register("kept", kept)
-            gone = connection.execute(
-                f"DELETE FROM {_TABLE} WHERE metric_id NOT IN (SELECT id FROM kept) RETURNING id"
-            ).fetchall()
-            return len(gone)
+            connection.register("kept", pa.table({"id": pa.array(metric_ids, pa.int64())}))
+            return _deleted(connection, "metric_id NOT IN (SELECT id FROM kept)")
 
     def _merge(self, tables: Sequence[pa.Table]) -> tuple[Counter[int], Counter[int]]:
         """Load what is new or differs, and return how many rows of each metric that was."""
@@ -154,18 +159,15 @@ class PointsLoad:
         deleted: Counter[int] = Counter()
         if not seen:
             return deleted
-        with self.database.writing(), self._connected() as connection:
-            if not _exists(connection):
+        with self.database.writing() as connection:
+            if connection is None or not _exists(connection):
                 return deleted
             for metric_id, arrays in seen.items():
                 ids = pa.chunked_array([chunk for array in arrays for chunk in array.chunks], pa.int64())
                 connection.register("present", pa.table({"id": ids}))
-                gone = connection.execute(
-                    f"DELETE FROM {_TABLE} WHERE metric_id = ? AND id NOT IN (SELECT id FROM present)"
-                    " RETURNING id",
-                    [metric_id],
-                ).fetchall()
-                deleted[metric_id] = len(gone)
+                deleted[metric_id] = _deleted(
+                    connection, "metric_id = ? AND id NOT IN (SELECT id FROM present)", metric_id
+                )
                 connection.unregister("present")
         return deleted
 
@@ -175,9 +177,6 @@ class PointsLoad:
         with self.database.reading() as opened:
             stored: Stored = read_stored(self.database.query(opened), points=True)
         return stored.cursors
-
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(str(self.database.path))
 
 
 def _fresh(connection: duckdb.DuckDBPyConnection | None, batch: pa.Table) -> pa.Table:
@@ -204,6 +203,11 @@ def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
         [DATASET],
     )
     return bool(found.fetchall())
+
+
+def _deleted(connection: duckdb.DuckDBPyConnection, condition: str, *values: int) -> int:
+    counted = connection.execute(f"DELETE FROM {_TABLE} WHERE {condition}", list(values)).fetchone()
+    return counted[0] if counted else 0
 
 
 def _by_metric(rows: pa.Table) -> Counter[int]:

@@ -1,0 +1,128 @@
+"""What the tables promise, as asset checks that the ops which load them yield, and how fresh assets must be.
+
+The checks are evaluated inside the loading op, right after the load and under the shared lock: it knows what
+was read, and Dagster would skip separate ops downstream of one with skippable outputs. What was not loaded is
+not judged by its load; a check whose table failed is left unevaluated rather than passed.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from itertools import islice
+from typing import Any
+
+from dagster import (
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    FreshnessPolicy,
+    MetadataValue,
+    TableRecord,
+)
+from dagster._utils.schedules import cron_string_iterator
+
+from cachet_dagster.source import TABLES
+from cachet_dagster.source.tables import Table
+from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged, promises
+
+from .specs import asset_key
+
+_PROMISES = {promise.name: promise for promise in PROMISES}
+_SEVERITY = {"warn": AssetCheckSeverity.WARN, "error": AssetCheckSeverity.ERROR}
+
+# A period that holds every irregularity of a weekly schedule, and how many ticks of it are looked at.
+_PERIOD = timedelta(days=8)
+_TICKS = 500
+
+
+def check_specs(tables: Sequence[Table]) -> list[AssetCheckSpec]:
+    """Return the checks of tables, for the op that loads them."""
+    return [
+        AssetCheckSpec(promise.name, asset=asset_key(table.name), description=promise.says)
+        for table in tables
+        for promise in promises(table)
+    ]
+
+
+def check_keys(table: str) -> list[AssetCheckKey]:
+    """Return the keys of a table's checks."""
+    return [AssetCheckKey(asset_key(table), promise.name) for promise in promises(TABLES[table])]
+
+
+def check_results(
+    database: Database,
+    wanted: Collection[AssetCheckKey],
+    loaded: Mapping[str, Loaded],
+    *,
+    skipped: Collection[str] = (),
+) -> Iterator[AssetCheckResult]:
+    """Evaluate checks in the order of tables and promises.
+
+    Args:
+        database: Where the tables are.
+        wanted: The checks that the run selected.
+        loaded: What the run's load said, by table. A table that the run has not loaded is judged as it is, by
+            the promises that concern no load.
+        skipped: Tables that the run should have loaded and has not: their checks are not evaluated.
+    """
+    todo = [
+        (TABLES[table], _PROMISES[name])
+        for table in TABLES
+        if table not in skipped
+        for name in _PROMISES
+        if AssetCheckKey(asset_key(table), name) in wanted
+        and (table in loaded or not _PROMISES[name].of_load)
+    ]
+    if not todo:
+        return
+    with database.reading() as opened:
+        verdicts = [
+            (table, promise, judged(promise, opened, table, loaded.get(table.name, Loaded())))
+            for table, promise in todo
+        ]
+    for table, promise, verdict in verdicts:
+        yield AssetCheckResult(
+            asset_key=asset_key(table.name),
+            check_name=promise.name,
+            passed=verdict.passed,
+            severity=_SEVERITY[verdict.severity],
+            description=verdict.description,
+            metadata=_metadata(verdict),
+        )
+
+
+def freshness(cron: str, time_zone: str = "UTC") -> FreshnessPolicy:
+    """Return the freshness that a schedule promises: a warning when a run was missed, failed after five.
+
+    A schedule that rests at night is not taken for a dead one: the runs missed count from its longest pause on,
+    as far as that recurs within a week.
+    """
+    now = datetime.now(timezone.utc)
+    ticks = cron_string_iterator(now.timestamp(), cron, time_zone)
+    last, pauses = next(ticks), []
+    for tick in islice(ticks, _TICKS):
+        pauses.append(tick - last)
+        last = tick
+        if last - now > _PERIOD:
+            break
+    longest, interval = max(pauses), min(pauses)
+    return FreshnessPolicy.time_window(
+        fail_window=longest + 5 * interval, warn_window=longest + interval
+    )
+
+
+def _metadata(verdict: Verdict) -> dict[str, Any]:
+    # A number in every evaluation, so that Dagster plots it.
+    metadata: dict[str, Any] = {"found": verdict.found}
+    if verdict.rows:
+        metadata["rows"] = MetadataValue.table(
+            [TableRecord({name: _cell(value) for name, value in row.items()}) for row in verdict.rows]
+        )
+    if verdict.sql:
+        metadata["see_them_all"] = MetadataValue.text(verdict.sql)
+    return metadata
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    return value if isinstance(value, (int, float, bool)) or value is None else str(value)

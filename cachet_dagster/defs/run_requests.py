@@ -1,0 +1,108 @@
+"""What sensors and schedules ask for, and when they had better not: the runs they request, and runs in flight.
+
+A request that comes while such a run is under way is put off rather than queued, because the run that
+follows reads everything anyway. What really keeps two loads apart are the pools and the database's lock.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
+
+from .assets import metric_points
+from .jobs import cachet_full_refresh, cachet_metric_points, cachet_sync
+from .specs import table_specs
+
+FULL_REFRESH_TAG = "cachet/full_refresh"
+CHANGED_TAG = "cachet/changed"
+PARTITIONS_TAG = "cachet/partitions"
+
+GIVEN_UP = timedelta(hours=6)
+"""Age at which an unfinished run is no longer waited for: a process that was killed leaves its run unfinished."""
+
+_UNFINISHED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+_TABLES = {spec.key for spec in table_specs()}
+_TAG_LENGTH = 255
+
+
+def sync_in_flight(instance: DagsterInstance, *, full_only: bool = False) -> str | None:
+    """Return why a sync has to wait: a run that loads tables is under way. None where there is none.
+
+    Args:
+        instance: Where runs are kept.
+        full_only: Whether only a full refresh counts.
+    """
+    jobs = {cachet_full_refresh.name} if full_only else {cachet_full_refresh.name, cachet_sync.name}
+    for run in _unfinished(instance):
+        by_hand = not full_only and not _TABLES.isdisjoint(run.asset_selection or ())
+        if run.job_name in jobs or by_hand:
+            return _said(run)
+    return None
+
+
+def points_in_flight(instance: DagsterInstance) -> str | None:
+    """Return why a load of all points has to wait: such a run is under way. None where there is none."""
+    return next((_said(run) for run in _unfinished(instance, {PARTITIONS_TAG: "all"})), None)
+
+
+def points_since(instance: DagsterInstance, since: datetime, *, but_by: str) -> str | None:
+    """Return why a load of all points is needless: one began since. None where there is none.
+
+    Args:
+        instance: Where runs are kept.
+        since: When it must have begun at the latest (aware).
+        but_by: Name of the schedule whose own runs do not count.
+    """
+    runs = instance.get_runs(
+        RunsFilter(tags={PARTITIONS_TAG: "all"}, statuses=[DagsterRunStatus.SUCCESS], created_after=since)
+    )
+    others = [run for run in runs if run.tags.get("dagster/schedule_name") != but_by]
+    return f"run {others[0].run_id[:8]} has just loaded all points" if others else None
+
+
+def points_request(
+    keys: Sequence[str], *, all_keys: bool, run_key: str | None = None, full_refresh: bool = False
+) -> RunRequest:
+    """Return the request of one run over a range of metric partitions.
+
+    Args:
+        keys: The partitions, in the order in which they were added, without a gap.
+        all_keys: Whether these are all there are.
+        run_key: What Dagster tells the same request by.
+        full_refresh: Whether points are read from the start.
+    """
+    config = {"ops": {metric_points.op.name: {"config": {"full_refresh": True}}}}
+    return RunRequest(
+        job_name=cachet_metric_points.name,
+        run_key=run_key,
+        run_config=config if full_refresh else {},
+        tags={
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+            PARTITIONS_TAG: "all" if all_keys else f"{len(keys)} new",
+            **({FULL_REFRESH_TAG: "true"} if full_refresh else {}),
+        },
+    )
+
+
+def shortened(parts: Iterable[tuple[str, Sequence[int]]]) -> str:
+    """Return lists of ids as a tag has room for them: `incidents 301,302; components 4`."""
+    said = []
+    for name, ids in parts:
+        shown = ",".join(map(str, ids[:5]))
+        said.append(f"{name} {shown}" + (f" and {len(ids) - 5} more" if len(ids) > 5 else ""))
+    return "; ".join(said)[:_TAG_LENGTH]
+
+
+def _unfinished(instance: DagsterInstance, tags: dict[str, str] | None = None) -> Sequence[DagsterRun]:
+    since = datetime.now(timezone.utc) - GIVEN_UP
+    return instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=since, tags=tags or {}))
+
+
+def _said(run: DagsterRun) -> str:
+    return f"run {run.run_id[:8]} ({run.job_name}) is still {run.status.value.lower()}"

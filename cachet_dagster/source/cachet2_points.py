@@ -1,0 +1,77 @@
+"""Points of Cachet 2's metrics, which come newest first and obey no sort: what is new is told by the time.
+
+There is no filter either, but every answer names the `total`. One page from the top is enough if it reaches
+behind the newest time that the destination holds and its new ids make up what is missing there; else
+points came with a past time or were deleted, and the metric is read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from . import cachet2_rows
+from .cachet2_pages import BIG_PAGE, one_page
+from .pages import Page, PageReader
+from .rows import Row, RowContext, timestamp
+from .stored import Cursor
+
+_KEYS = ("id", "metric_id", "value", "counter", "calculated_value", "created_at", "updated_at")
+
+
+def flatten(resource: Any, context: RowContext) -> Row:
+    """Return one point as one row, whatever its shape."""
+    return cachet2_rows.flatten(resource, "metric_points", context)
+
+
+def columns(data: Any) -> Sequence[list[Any]] | None:
+    """Return the columns of a page of points, in the order of the table's; None where there are others."""
+    if any(row.keys() != set(_KEYS) for row in data):
+        return None
+    return [[row[key] for row in data] for key in _KEYS]
+
+
+async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> list[Page]:
+    """Return pages that hold all points that the destination lacks, the newest page first.
+
+    Takes 1 request where up to `overlap` points are new, 2 where up to 10,000 are, and 1 for each 10,000
+    points of a metric that is read whole.
+
+    Args:
+        read: Reads a page.
+        cursor: What the destination holds.
+        overlap: Newest points read again, since points change.
+
+    Raises:
+        Moved: The metric had to be read whole, and its pages never held as many points as it has.
+    """
+    if not cursor.rows:
+        return await one_page(read)
+    page = await read(1, per_page=overlap)
+    missing = page.total - cursor.rows
+    if missing > _new(page, cursor) and page.more and overlap + missing <= BIG_PAGE:
+        # One page, and not the next ones: points of the same time fall between pages.
+        page = await read(1, per_page=overlap + missing)
+    if _whole(page) or (missing == _new(page, cursor) and _reaches(page, cursor)):
+        return [page]
+    return await one_page(read)
+
+
+def _new(page: Page, cursor: Cursor) -> int:
+    return sum(number > cursor.last_id for number in page.ids)
+
+
+def _whole(page: Page) -> bool:
+    return len(set(page.ids)) == page.total
+
+
+def _reaches(page: Page, cursor: Cursor) -> bool:
+    """Return whether the page ends before the newest stored point, so that all newer ones are on it."""
+    times = page.rows.column("created_at")
+    oldest = timestamp(times[-1].as_py(), ZoneInfo("UTC")) if len(times) else None
+    last = cursor.last_at
+    if not isinstance(oldest, datetime) or last is None:
+        return False
+    return oldest < (last if last.tzinfo else last.replace(tzinfo=timezone.utc))

@@ -1,0 +1,186 @@
+"""Whether anything happened on a Cachet, asked so cheaply that it can be asked once a minute.
+
+One page of a list, newest rows first, is one request; what is older or elsewhere is the business of a full
+load. Rows are compared through digests of what would be loaded of them, so that nothing counts which
+changes at every request, and all that has to be remembered is short. Newest first, because Cachet 2 knows
+no other order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+
+from .apis import API_2, API_3
+from .bridge import run, together
+from .endpoints import ENDPOINTS, Listing
+from .errors import CachetError, NotOffered, Unreachable
+from .pages import Page
+from .reader import CachetReader
+from .settings import CachetSettings
+
+T = TypeVar("T")
+
+WATCHED = ("incidents", "components")
+"""Lists whose newest rows tell whether anything happened."""
+
+SECONDS = 20.0
+"""Seconds that a look may take in all: Dagster gives a sensor 60."""
+
+_CHEAP_INCLUDES = {"updates"}
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest rows of a list.
+
+    Attributes:
+        digests: Id → digest of the row and of what belongs to it.
+        since: The lowest id that is covered; 0 where the list is covered whole.
+    """
+
+    digests: Mapping[int, str]
+    since: int
+
+    def changed(self, before: Newest) -> list[int]:
+        """Return the ids that were added, removed or altered, as far back as both cover the list."""
+        since = max(self.since, before.since)
+        return sorted(
+            number
+            for number in {*self.digests, *before.digests}
+            if number >= since and self.digests.get(number) != before.digests.get(number)
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at a Cachet within 20 s, by somebody who will look again: it does not insist.
+
+    Args:
+        settings: Where and as whom to read.
+        api_version: The API version that an earlier look found; None to find out, in up to 2 requests more.
+    """
+
+    settings: CachetSettings
+    api_version: int | None = None
+
+    def newest(self) -> tuple[dict[str, Newest], int]:
+        """Return the newest rows of each watched list, in a request each, and the API version.
+
+        Raises:
+            CachetError: A list could not be read.
+        """
+
+        async def work(reader: CachetReader, version: int) -> dict[str, Newest]:
+            listings = [_cheap(_listing(name, version)) for name in WATCHED]
+            pages = await together(
+                *(
+                    reader.page(listing, name, 1, descending=True)
+                    for name, listing in zip(WATCHED, listings, strict=True)
+                )
+            )
+            return {
+                name: _newest(page, listing)
+                for name, page, listing in zip(WATCHED, pages, listings, strict=True)
+            }
+
+        return self._do(work)
+
+    def new_metrics(self, known: Collection[int]) -> tuple[list[int], int]:
+        """Return the ids of metrics that are not known, in 1 request where there are none, and the API version.
+
+        Pages are read back to the first that holds a known id. A metric below it that was hidden until now
+        comes to light with a full load.
+
+        Args:
+            known: Ids of metrics.
+
+        Raises:
+            CachetError: The list could not be read.
+        """
+
+        async def work(reader: CachetReader, version: int) -> list[int]:
+            listing = _listing("metrics", version)
+            found: set[int] = set()
+            number, more = 1, True
+            while more:
+                page = await reader.page(listing, "metrics", number, descending=True)
+                found.update(page.ids)
+                number, more = number + 1, page.more and found.isdisjoint(known)
+            return sorted(found.difference(known))
+
+        return self._do(work)
+
+    def _do(self, work: Callable[[CachetReader, int], Awaitable[T]]) -> tuple[T, int]:
+        settings = self.settings
+        reader = CachetReader(
+            dataclasses.replace(
+                settings,
+                attempts=min(settings.attempts, 2),
+                connect_timeout=min(settings.connect_timeout, SECONDS / 4),
+                timeout=min(settings.timeout, SECONDS / 2),
+                max_wait=min(settings.max_wait, SECONDS),
+            )
+        )
+
+        async def connected() -> tuple[T, int]:
+            async with reader.client:
+                known = {api.version: api for api in (API_2, API_3)}.get(self.api_version or 0)
+                if known:
+                    reader.api = reader.client.api = known
+                api = await reader.connect()
+                return await work(reader, api.version), api.version
+
+        return run(_bounded(connected()))
+
+
+async def _bounded(work: Awaitable[T]) -> T:
+    try:
+        return await asyncio.wait_for(work, SECONDS)
+    except asyncio.TimeoutError as error:
+        raise Unreachable(
+            f"no whole answer within {SECONDS:g} s", "Check the server and the network."
+        ) from error
+    except CachetError:
+        raise
+    except Exception as error:
+        raise CachetError(f"an answer could not be understood ({error!r:.200})") from error
+
+
+def _listing(name: str, version: int) -> Listing:
+    listing = ENDPOINTS[name].listing(version)
+    if listing is None:
+        raise NotOffered("this server does not offer it", "", name)
+    return listing
+
+
+def _cheap(listing: Listing) -> Listing:
+    """Return the listing without what costs the server much to include."""
+    params = dict(listing.params)
+    included = _CHEAP_INCLUDES.intersection(params.pop("include", "").split(","))
+    return dataclasses.replace(
+        listing, params={**params, **({"include": ",".join(included)} if included else {})}
+    )
+
+
+def _newest(page: Page, listing: Listing) -> Newest:
+    shape = listing.shape
+    parts: dict[int, list[Any]] = {}
+    for table, rows in page.rows.rows.items():
+        key = "id" if table == shape.table else f"{shape.parent}_id"
+        for row in rows:
+            parts.setdefault(row[key], []).append((table, row))
+    return Newest(
+        {number: _digest(part) for number, part in parts.items()}, min(page.ids) if page.more else 0
+    )
+
+
+def _digest(part: Any) -> str:
+    text = orjson.dumps(part, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return hashlib.blake2b(text, digest_size=4).hexdigest()

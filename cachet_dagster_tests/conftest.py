@@ -1,0 +1,81 @@
+"""What the tests share: the recorded world on a real server, and dlt folders of a test's own.
+
+Nothing of the person who runs them leaks in: dlt's configuration and data folders, proxies and tokens in the
+environment are set aside before dlt is imported, so that a guest is a guest on every machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+_OWN = Path(tempfile.mkdtemp(prefix="cachet_dagster_tests-"))
+for _name in [*os.environ]:
+    if _name.upper().startswith(("CACHET_", "SOURCES__", "DESTINATION__")) or _name == "DAGSTER_HOME":
+        del os.environ[_name]
+os.environ |= {
+    "DLT_PROJECT_DIR": str(_OWN),
+    "DLT_DATA_DIR": str(_OWN / "dlt"),
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "WARNING",
+    "NO_PROXY": "*",
+}
+
+import dlt  # noqa: E402
+import pytest  # noqa: E402
+
+from cachet_dagster.demo import DemoServer, World  # noqa: E402
+from cachet_dagster_tests import recordings  # noqa: E402
+
+TOKENS = recordings.tokens("v3")
+ADMIN = TOKENS["admin"]
+RECORDED_AT = datetime(2026, 11, 23, 8, 6, 20, tzinfo=timezone.utc)
+"""The clock of the recording: the recorded world is the truth at this time."""
+
+Serve = Callable[..., DemoServer]
+MakePipeline = Callable[..., dlt.Pipeline]
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_OWN, ignore_errors=True)
+
+
+@pytest.fixture
+def world() -> World:
+    """Return the recorded rows, to be changed at will."""
+    return World(recordings.world("v3"))
+
+
+def serve_recorded(world: World | None = None, **options: Any) -> DemoServer:
+    """Return a server, not started, of the recorded world (or another), its clock and its admin's token."""
+    given = {"clock": lambda: RECORDED_AT, "tokens": {ADMIN: {"*"}}, **options}
+    return DemoServer(world or World(recordings.world("v3")), **given)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Return a function that starts a server, as `serve_recorded` takes it, for as long as the test runs."""
+    with ExitStack() as running:
+        yield lambda world=None, **options: running.enter_context(serve_recorded(world, **options))
+
+
+def new_pipeline(folder: Path, name: str = "cachet_pipeline") -> dlt.Pipeline:
+    """Return the pipeline of the public recipe, its database and its working folder in a folder of its own."""
+    return dlt.pipeline(
+        name,
+        pipelines_dir=str(folder / "pipelines"),
+        destination=dlt.destinations.duckdb(str(folder / "cachet.duckdb")),
+        dataset_name="cachet_data",
+    )
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> dlt.Pipeline:
+    """Return a dlt pipeline into a database of the test's own."""
+    return new_pipeline(tmp_path)

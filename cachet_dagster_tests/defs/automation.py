@@ -1,0 +1,81 @@
+"""Ticks of the real sensors and schedules, as the definitions have them, and the runs that they request."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    DagsterRun,
+    DagsterRunStatus,
+    ExecuteInProcessResult,
+    RunRequest,
+    build_schedule_context,
+    build_sensor_context,
+)
+
+from cachet_dagster.definitions import defs
+
+from .dagster_runs import QUIET, Project
+
+REPOSITORY = defs.get_repository_def()
+
+
+class Automation(Project):
+    """A project whose sensors are ticked by hand, with their cursors kept as Dagster's daemon keeps them."""
+
+    def __init__(self, folder: Path, base_url: str | None, token: str | None = None):
+        super().__init__(folder, base_url, token)
+        self.cursors: dict[str, str | None] = {}
+
+    def tick(self, sensor: str, *, lost: bool = False) -> Any:
+        """Evaluate a sensor; the cursor of a tick that is `lost` is not kept."""
+        with build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursors.get(sensor),
+            repository_def=REPOSITORY,
+            resources={"cachet": self.resource},
+            sensor_name=sensor,
+        ) as context:
+            ticked = REPOSITORY.get_sensor_def(sensor).evaluate_tick(context)
+        if not lost:
+            self.cursors[sensor] = ticked.cursor
+        return ticked
+
+    def scheduled(self, schedule: str, at: datetime | None = None) -> Any:
+        """Evaluate a schedule's tick."""
+        with build_schedule_context(
+            instance=self.instance,
+            scheduled_execution_time=at or datetime.now(timezone.utc),
+            repository_def=REPOSITORY,
+            resources={"cachet": self.resource},
+        ) as context:
+            return REPOSITORY.get_schedule_def(schedule).evaluate_tick(context)
+
+    def launch(self, request: RunRequest, job: str | None = None) -> ExecuteInProcessResult:
+        """Run what was requested, in this process; a failure is in the result."""
+        definition = REPOSITORY.get_job(request.job_name or job or "")
+        return definition.execute_in_process(
+            instance=self.instance,
+            resources={"cachet": self.resource},
+            run_config={**QUIET, **request.run_config},
+            tags=request.tags,
+            raise_on_error=False,
+        )
+
+    def under_way(self, job: str, **tags: str) -> DagsterRun:
+        """Record a run of a job that has begun and has not ended."""
+        return self.instance.create_run_for_job(
+            REPOSITORY.get_job(job), status=DagsterRunStatus.STARTED, tags=tags
+        )
+
+    def ended(self, run: DagsterRun) -> None:
+        """Record that it has ended."""
+        self.instance.report_run_canceled(run)
+
+
+def partition_range(request: RunRequest) -> tuple[str, str]:
+    """Return the first and the last partition that a run is requested for."""
+    tags = request.tags
+    return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]

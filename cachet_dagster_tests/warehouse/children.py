@@ -1,0 +1,176 @@
+"""What the processes do that these tests start, kill and count: each function runs in a process of its own.
+
+They are forked from a server that has imported everything once, so that a process more costs milliseconds.
+What a function returns, or the exception that it raised, comes back to the test.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dagster import DagsterInstance, ExecuteInProcessResult, materialize
+
+from cachet_dagster.defs.assets import cachet_tables, metric_points
+from cachet_dagster.defs.partitions import metric_keys
+from cachet_dagster.defs.resources import CachetResource
+from cachet_dagster.demo import DEMO_TOKEN
+from cachet_dagster.source import CachetSettings
+from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse.points import PointsLoad
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+class Child:
+    """A process that runs one of the functions below."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any, **named: Any):
+        self._answer, theirs = _processes.Pipe(duplex=False)
+        self.process = _processes.Process(target=_run, args=(theirs, function, arguments, named), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def result(self, timeout: float = 120.0) -> Any:
+        """Wait for it to end, and return what its function did; what that raised is raised here."""
+        if not self._answer.poll(timeout):
+            self.kill()
+            raise TimeoutError("the process did not end")
+        done, value = self._answer.recv()
+        self.process.join()
+        if not done:
+            raise value
+        return value
+
+    def kill(self) -> None:
+        """Kill it, as a power cut would, and wait until it is gone."""
+        self.process.kill()
+        self.process.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.is_alive()
+
+
+def _run(answer: Connection, function: Callable[..., Any], arguments: Any, named: Any) -> None:
+    try:
+        answer.send((True, function(*arguments, **named)))
+    except BaseException as error:  # noqa: BLE001 - handed to the test
+        answer.send((False, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def load_tables(database: Path, url: str, token: str = DEMO_TOKEN) -> list[str]:
+    """Materialize all tables but points through Dagster, and return what the run tells where it failed."""
+    return _failures(_materialize(DagsterInstance.ephemeral(), database, url, token, points=False))
+
+
+def load_all(database: Path, url: str, times: int = 1, file_limit: int | None = None) -> list[str]:
+    """Materialize tables and then points through Dagster, and return what the runs tell where they failed.
+
+    `file_limit` stands for a full disk: no file may grow beyond that many bytes.
+    """
+    if file_limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+    failures: list[str] = []
+    with DagsterInstance.ephemeral() as instance:
+        for _ in range(times):
+            failures += _failures(_materialize(instance, database, url, DEMO_TOKEN, points=False))
+            if metric_keys(instance):
+                failures += _failures(_materialize(instance, database, url, DEMO_TOKEN, points=True))
+    return failures
+
+
+def load_points(database: Path, url: str, step_rows: int, *metric_ids: int) -> int:
+    """Load points in steps of so many rows, and return how many are new."""
+    settings = CachetSettings(base_url=url, api_key=DEMO_TOKEN)
+    load = PointsLoad(settings, Database(database), lambda _: None, step_rows=step_rows)
+    new = 0
+    for done in load.run(metric_ids):
+        if done.error:
+            raise done.error
+        new += done.new
+    return new
+
+
+def look(database: Path, until: Path) -> int:
+    """Read the points over and over, waiting one's turn, until a file exists; return how often there were any.
+
+    Raises:
+        AssertionError: What was seen was a table half-loaded.
+    """
+    seen, highest = 0, 0
+    while not until.exists():
+        with Database(database).reading() as opened:
+            found = Database(database).query(opened)(
+                "metric_points", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {table}"
+            )
+        if found:
+            assert found[0]["n"] == found[0]["ids"] >= highest
+            seen, highest = seen + 1, found[0]["n"]
+        time.sleep(0.02)
+    return seen
+
+
+def hold(database: Path, ready: Path, until: Path) -> None:
+    """Hold the file open as a DuckDB shell does, without anyone's lock, until another file exists."""
+    connection = duckdb.connect(str(database))
+    ready.touch()
+    while not until.exists():
+        time.sleep(0.02)
+    connection.close()
+
+
+@contextmanager
+def foreign_holder(database: Path, folder: Path) -> Any:
+    """Have another process hold the file; gives the process and the file whose making releases it."""
+    ready, until = folder / "held", folder / "release"
+    child = Child(hold, database, ready, until)
+    try:
+        while not ready.exists():
+            assert child.alive, "the holder ended"
+            time.sleep(0.01)
+        yield child, until
+    finally:
+        until.touch()
+        child.process.join()
+
+
+def _materialize(
+    instance: DagsterInstance, database: Path, url: str, token: str, *, points: bool
+) -> ExecuteInProcessResult:
+    keys = metric_keys(instance) if points else ()
+    return materialize(
+        [metric_points if points else cachet_tables],
+        instance=instance,
+        resources={"cachet": CachetResource(base_url=url, api_token=token, database=str(database))},
+        run_config=QUIET,
+        tags={
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+        if keys
+        else None,
+        raise_on_error=False,
+    )
+
+
+def _failures(result: ExecuteInProcessResult) -> list[str]:
+    messages = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            messages.append(told or str(data.error))
+    assert result.success or messages, "the run failed without saying why"
+    return messages
