@@ -1,8 +1,11 @@
 """The map: every asset, check, job, schedule, sensor and resource that exists, on one page."""
 
-from dagster import Definitions
+import warnings
+
+from dagster import BetaWarning, Definitions, map_asset_specs, with_source_code_references
 
 from cachet_dagster.defs.assets import cachet_tables, metric_points
+from cachet_dagster.defs.checks import fresh
 from cachet_dagster.defs.jobs import (
     cachet_full_refresh,
     cachet_metric_points,
@@ -20,11 +23,17 @@ from cachet_dagster.defs.sensors import (
 from cachet_dagster.defs.specs import server
 
 _environment = load_environment()
+_schedules = cachet_schedules(_environment)
+_assets = map_asset_specs(fresh(_schedules), [server, cachet_tables, metric_points])
+with warnings.catch_warnings():
+    # That code references are a beta of Dagster's is no news to whoever starts it.
+    warnings.simplefilter("ignore", BetaWarning)
+    _assets = with_source_code_references(list(_assets))
 
 defs = Definitions(
-    assets=[server, cachet_tables, metric_points],
+    assets=_assets,
     jobs=[cachet_sync, cachet_metric_points, cachet_full_refresh, cachet_reload_metrics],
-    schedules=cachet_schedules(_environment),
+    schedules=_schedules,
     sensors=[
         cachet_metric_partitions,
         cachet_changes,

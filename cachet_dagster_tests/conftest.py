@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,10 @@ import pytest  # noqa: E402
 
 from cachet_dagster.demo import DemoServer, World  # noqa: E402
 from cachet_dagster_tests import recordings  # noqa: E402
+from cachet_dagster_tests.truth import RECORDED_AT  # noqa: E402
 
 TOKENS = recordings.tokens("v3")
 ADMIN = TOKENS["admin"]
-RECORDED_AT = datetime(2026, 11, 23, 8, 6, 20, tzinfo=timezone.utc)
-"""The clock of the recording: the recorded world is the truth at this time."""
-
 Serve = Callable[..., DemoServer]
 MakePipeline = Callable[..., dlt.Pipeline]
 

@@ -72,9 +72,11 @@ def differences(
     """
     expected = expected_tables(world, admin=admin, page=page, zone=zone)
     if isinstance(database, duckdb.DuckDBPyConnection):
-        return list(_differences(database, expected, schema))
+        return row_differences({table: stored_rows(database, table, schema) for table in expected}, expected)
     with duckdb.connect(str(database), read_only=True) as connection:
-        return list(_differences(connection, expected, schema))
+        return row_differences(
+            {table: stored_rows(connection, table, schema) for table in expected}, expected
+        )
 
 
 def stored_rows(connection: duckdb.DuckDBPyConnection, table: str, schema: str = "cachet_data") -> list[Row]:
@@ -91,30 +93,33 @@ def stored_rows(connection: duckdb.DuckDBPyConnection, table: str, schema: str =
     ]
 
 
+def row_differences(found: Tables, expected: Tables) -> list[str]:
+    """Return where rows differ from those expected, by table; a column that is missing is null."""
+    return [text for table, rows in expected.items() for text in _differing(table, found[table], rows)]
+
+
 def expected_tables(world: Tables, *, admin: bool, page: str, zone: str = "UTC") -> dict[str, list[Row]]:
     """Return the rows that a caller may see, by table, with all columns of the table."""
     return _Truth(world, admin, page, ZoneInfo(zone)).tables()
 
 
-def _differences(
-    connection: duckdb.DuckDBPyConnection, expected: Mapping[str, list[Row]], schema: str
+def _differing(
+    table: str, stored: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
-    for table, rows in expected.items():
-        key = KEYS.get(table, ("id",))
-        stored = stored_rows(connection, table, schema)
-        found = {tuple(row[name] for name in key): row for row in stored}
-        wanted = {tuple(row[name] for name in key): row for row in rows}
-        if len(found) != len(stored):
-            yield f"{table}: {len(stored) - len(found)} rows have the key of another"
-        for missing in sorted(wanted.keys() - found.keys()):
-            yield f"{table} {missing}: missing"
-        for surplus in sorted(found.keys() - wanted.keys()):
-            yield f"{table} {surplus}: not of the world"
-        for number in sorted(found.keys() & wanted.keys()):
-            for name in sorted(found[number].keys() | wanted[number].keys()):
-                want, got = wanted[number].get(name), found[number].get(name)
-                if want != got or type(want) is not type(got):
-                    yield f"{table} {number} {name}: {got!r}, not {want!r}"
+    key = KEYS.get(table, ("id",))
+    found = {tuple(row[name] for name in key): row for row in stored}
+    wanted = {tuple(row[name] for name in key): row for row in rows}
+    if len(found) != len(stored):
+        yield f"{table}: {len(stored) - len(found)} rows have the key of another"
+    for missing in sorted(wanted.keys() - found.keys()):
+        yield f"{table} {missing}: missing"
+    for surplus in sorted(found.keys() - wanted.keys()):
+        yield f"{table} {surplus}: not expected"
+    for number in sorted(found.keys() & wanted.keys()):
+        for name in sorted(found[number].keys() | wanted[number].keys()):
+            want, got = wanted[number].get(name), found[number].get(name)
+            if want != got or type(want) is not type(got):
+                yield f"{table} {number} {name}: {got!r}, not {want!r}"
 
 
 def _read(value: Any, kind: str) -> Any:
@@ -127,9 +132,7 @@ class _Truth:
     def __init__(self, world: Tables, admin: bool, page: str, zone: ZoneInfo) -> None:
         self.world, self.admin, self.page, self.zone = world, admin, page, zone
         self.incidents = [
-            row
-            for row in world["incidents"]
-            if row["deleted_at"] is None and (admin or row["visible"] == 1)
+            row for row in world["incidents"] if row["deleted_at"] is None and (admin or row["visible"] == 1)
         ]
         self.components = [
             row for row in world["components"] if row["deleted_at"] is None and (admin or row["enabled"])
@@ -161,9 +164,7 @@ class _Truth:
             "components": components,
             "components_by_id": components,
             "components_groups": [
-                self.group(row)
-                for row in self.world["component_groups"]
-                if self.admin or row["visible"] == 1
+                self.group(row) for row in self.world["component_groups"] if self.admin or row["visible"] == 1
             ],
             "metrics": [self.metric(row) for row in self.world["metrics"]],
             "metric_points": [self.point(row) for row in self.world["metric_points"]],

@@ -125,10 +125,7 @@ def cachet_tables(
         yield from check_results(
             database,
             context.selected_asset_check_keys,
-            {
-                table: _loaded(connection, reader, read, table, stored)
-                for table, read in by_table.items()
-            },
+            {table: _loaded(connection, reader, read, table, stored) for table, read in by_table.items()},
             skipped={table for read in reads.values() for table in read.endpoint.tables}.difference(by_table),
         )
         _raise_failures([str(read.error) for read in reads.values() if read.outcome == "failed"])
@@ -229,18 +226,15 @@ def _points_checks(
         yield from check_results(connection.database, context.selected_asset_check_keys, by_table)
         return
     for result in check_results(connection.database, check_keys("metric_points"), by_table):
-        assert result.asset_key is not None
-        assert result.check_name is not None
-        context.log_event(
-            AssetCheckEvaluation(
-                asset_key=result.asset_key,
-                check_name=result.check_name,
-                passed=result.passed,
-                severity=result.severity,
-                description=result.description,
-                metadata=result.metadata,
-            )
+        evaluation: Any = AssetCheckEvaluation(
+            asset_key=asset_key("metric_points"),
+            check_name=str(result.check_name),
+            passed=result.passed,
+            severity=result.severity,
+            description=result.description,
+            metadata=result.metadata,
         )
+        context.log_event(evaluation)
 
 
 @contextlib.contextmanager

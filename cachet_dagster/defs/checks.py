@@ -5,7 +5,7 @@ was read, and Dagster would skip separate ops downstream of one with skippable o
 not judged by its load; a check whose table failed is left unevaluated rather than passed.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
@@ -15,8 +15,10 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetCheckSpec,
+    AssetSpec,
     FreshnessPolicy,
     MetadataValue,
+    ScheduleDefinition,
     TableRecord,
 )
 from dagster._utils.schedules import cron_string_iterator
@@ -26,7 +28,7 @@ from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged, promises
 
-from .specs import asset_key
+from .specs import ENDPOINT_TAG, asset_key
 
 _PROMISES = {promise.name: promise for promise in PROMISES}
 _SEVERITY = {"warn": AssetCheckSeverity.WARN, "error": AssetCheckSeverity.ERROR}
@@ -92,6 +94,28 @@ def check_results(
         )
 
 
+def fresh(schedules: Sequence[ScheduleDefinition]) -> Callable[[AssetSpec], AssetSpec]:
+    """Return what gives each loaded asset the freshness that the schedule of its job promises.
+
+    Args:
+        schedules: Those of `cachet_sync` and of `cachet_metric_points` among them.
+    """
+    by_job = {schedule.job_name: schedule for schedule in schedules}
+    policies = {
+        job: freshness(str(by_job[job].cron_schedule), by_job[job].execution_timezone or "UTC")
+        for job in ("cachet_sync", "cachet_metric_points")
+    }
+
+    def give(spec: AssetSpec) -> AssetSpec:
+        if ENDPOINT_TAG not in spec.tags:
+            return spec
+        points = spec.key == asset_key("metric_points")
+        policy = policies["cachet_metric_points" if points else "cachet_sync"]
+        return spec.replace_attributes(freshness_policy=policy)
+
+    return give
+
+
 def freshness(cron: str, time_zone: str = "UTC") -> FreshnessPolicy:
     """Return the freshness that a schedule promises: a warning when a run was missed, failed after five.
 
@@ -107,9 +131,7 @@ def freshness(cron: str, time_zone: str = "UTC") -> FreshnessPolicy:
         if last - now > _PERIOD:
             break
     longest, interval = max(pauses), min(pauses)
-    return FreshnessPolicy.time_window(
-        fail_window=longest + 5 * interval, warn_window=longest + interval
-    )
+    return FreshnessPolicy.time_window(fail_window=longest + 5 * interval, warn_window=longest + interval)
 
 
 def _metadata(verdict: Verdict) -> dict[str, Any]:

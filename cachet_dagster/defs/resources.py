@@ -65,6 +65,11 @@ class CachetResource(ConfigurableResource):
     database: str | None = Field(
         default=None, description="DuckDB file (CACHET_DATABASE, default cachet.duckdb)."
     )
+    max_loss: str | None = Field(
+        default=None,
+        description="Fraction of its rows that a table may lose in a load before its check fails "
+        "(CACHET_MAX_LOSS, default 0.5).",
+    )
 
     @contextlib.contextmanager
     def connect(self, say: Callable[[str], None]) -> Iterator[Connection]:
@@ -82,7 +87,7 @@ class CachetResource(ConfigurableResource):
         path = Path(self.database or environment.get("CACHET_DATABASE") or "cachet.duckdb")
         wait = _seconds(environment, "CACHET_LOCK_WAIT", 600.0)
         keep_loads = _count(environment, "CACHET_KEEP_LOADS", 1_000)
-        max_loss = _fraction(environment, "CACHET_MAX_LOSS", 0.5)
+        max_loss = _fraction(self.max_loss or environment.get("CACHET_MAX_LOSS") or "0.5")
         if base_url:
             settings = CachetSettings.from_environment(
                 environment, base_url=base_url, api_key=token, timezone=self.timezone
@@ -130,12 +135,11 @@ def _count(environment: Mapping[str, str], variable: str, default: int) -> int:
     return value
 
 
-def _fraction(environment: Mapping[str, str], variable: str, default: float) -> float:
-    text = environment.get(variable, "")
+def _fraction(text: str) -> float:
     try:
-        value = float(text) if text else default
+        value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise SettingsError(f"{variable} is {text!r}", "Set it to a fraction from 0 to 1.")
+        raise SettingsError(f"CACHET_MAX_LOSS is {text!r}", "Set it to a fraction from 0 to 1.")
     return value

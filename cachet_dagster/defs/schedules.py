@@ -31,7 +31,7 @@ FULL_REFRESH_CRON = "15 3 * * *"
 TIMEZONE = "UTC"
 
 JUST_LOADED = timedelta(minutes=10)
-"""How long ago all points may have been loaded, after a sync or by hand, for their schedule to leave it at that."""
+"""How lately a run over all points, begun by other than their schedule, makes the schedule leave it at that."""
 
 _POINTS_SCHEDULE = "cachet_metric_points_schedule"
 
@@ -122,16 +122,17 @@ def _usable(
 
 
 def _is_cron(text: str) -> bool:
-    return _is_valid(cron_schedule=text)
+    return _is_valid(text)
 
 
 def _is_zone(text: str) -> bool:
-    return _is_valid(cron_schedule=SYNC_CRON, execution_timezone=text)
+    return _is_valid(SYNC_CRON, text)
 
 
-def _is_valid(**timing: str) -> bool:
+def _is_valid(cron: str, zone: str | None = None) -> bool:
+    """Return whether Dagster would take it, which is what decides whether the code location loads."""
     try:
-        ScheduleDefinition(name="valid", job_name="valid", **timing)
+        ScheduleDefinition(name="valid", job_name="valid", cron_schedule=cron, execution_timezone=zone)
     except DagsterInvalidDefinitionError:
         return False
     return True

@@ -164,7 +164,8 @@ def cachet_points_after_sync(context: SensorEvaluationContext) -> SensorResult:
     endpoint failed has loaded the metrics all the same, and so has a run that a person started in the UI.
     """
     instance = context.instance
-    cursor = int(context.cursor) if (context.cursor or "").isdigit() else None
+    remembered = context.cursor or ""
+    cursor = int(remembered) if remembered.isdigit() else None
     records = instance.fetch_materializations(
         AssetRecordsFilter(asset_key("metrics"), after_storage_id=cursor),
         limit=1 if cursor is None else _EVENTS,

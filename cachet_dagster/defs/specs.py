@@ -26,6 +26,9 @@ from .partitions import metric_partitions
 API_REFERENCE = "https://docs.cachethq.io/api-reference"
 _INTRODUCTION = "introduction"
 
+ENDPOINT_TAG = "cachet/endpoint"
+"""Tag of the assets that an endpoint fills: its name."""
+
 SERVER_KEY = AssetKey(["cachet", "server"])
 
 server = AssetSpec(
@@ -53,7 +56,7 @@ class CachetDltTranslator(DagsterDltTranslator):
                 description=_description(table),
                 group_name="cachet",
                 kinds={"dlt", "duckdb"},
-                tags={"cachet/endpoint": endpoint.name},
+                tags={ENDPOINT_TAG: endpoint.name},
                 skippable=True,
                 partitions_def=metric_partitions if endpoint.kind == "points" else None,
             )
@@ -61,9 +64,7 @@ class CachetDltTranslator(DagsterDltTranslator):
                 metadata={
                     "dagster/table_name": f"{DATASET}.{table.name}",
                     "dagster/column_schema": column_schema(table),
-                    "api_reference": MetadataValue.url(
-                        f"{API_REFERENCE}/{endpoint.docs or _INTRODUCTION}"
-                    ),
+                    "api_reference": MetadataValue.url(f"{API_REFERENCE}/{endpoint.docs or _INTRODUCTION}"),
                 }
             )
         )

@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import uvicorn
@@ -52,11 +53,12 @@ class RecordedRequest:
 
 
 class _Recorder:
-    """Wraps the app: adds the latency, and remembers each request."""
+    """Wraps the app: adds the latency and the date of each answer, and remembers each request."""
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: App, settings: Settings, now: Clock) -> None:
         self.app = app
         self.settings = settings
+        self.now = now
         self.requests: deque[tuple[Scope, int | None]] = deque(maxlen=KEPT_REQUESTS)
         self.count = 0
         self.paths: Counter[str] = Counter()
@@ -73,6 +75,8 @@ class _Recorder:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                date = format_datetime(self.now(), usegmt=True).encode()
+                message = {**message, "headers": [*message.get("headers", ()), (b"date", date)]}
                 # Before the client can have the answer, so that who has it finds the request here.
                 self.requests.append((scope, status))
             await send(message)
@@ -157,7 +161,7 @@ class DemoServer:
         app = self._create_app()
         for wrap in reversed(middleware):
             app = wrap(app)
-        self._recorder = _Recorder(app, self.settings)
+        self._recorder = _Recorder(app, self.settings, self._now)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None
@@ -197,6 +201,8 @@ class DemoServer:
             access_log=False,
             lifespan="off",
             server_header=False,
+            # The date of an answer is the world's, not this machine's.
+            date_header=False,
             # A client's X-Forwarded-For must not buy it a rate limit of its own.
             proxy_headers=False,
             timeout_keep_alive=30,

@@ -26,7 +26,7 @@ from .endpoints import ENDPOINTS, FILLED_BY, Endpoint
 from .errors import CachetError
 from .metric_points import read_points
 from .reader import CachetReader, EndpointRead
-from .rows import Row
+from .rows import Row, fitted
 from .settings import DEFAULT_BASE_URL, CachetSettings
 from .stored import Stored, pipeline_query, read_stored
 from .tables import TABLES, Table
@@ -108,7 +108,7 @@ def table_resource(
         yield dlt.mark.materialize_table_schema()
         found = rows()
         if found:
-            yield found
+            yield [fitted(row, table) for row in found]
 
     return _resource(table, extract, "append" if adds else "replace")
 

@@ -30,9 +30,17 @@ _NEVER = 10**9
 
 
 class Reservation(NamedTuple):
-    """One request that may be sent; `opens` where its answer will tell what the window grants."""
+    """One request that may be sent.
+
+    Attributes:
+        opens: Whether its answer will tell what a window grants.
+        window: The window that it was reserved in, counted from 0.
+        heard: The least that answers had said to be left of it by then.
+    """
 
     opens: bool
+    window: int
+    heard: float
 
 
 class RateBudget:
@@ -53,6 +61,8 @@ class RateBudget:
         self._openers = 0
         self._opener_sent = -math.inf
         self._out = 0
+        self._number = 0
+        self._heard = math.inf
         self._refused = 0
         self.limit: int | None = None
         self._announced = -math.inf
@@ -80,15 +90,15 @@ class RateBudget:
                 if now >= self._ends:
                     patience = self._opener_sent + PATIENCE - now
                     if not self._openers or patience <= 0:
+                        self._opener_sent = self._opener_sent if self._openers else now
                         self._openers += 1
-                        self._opener_sent = now
                         self._out += 1
-                        return Reservation(opens=True)
+                        return Reservation(True, self._number, self._heard)
                     pause, granted_at = patience, now
                 elif self._left >= 1:
                     self._left -= 1
                     self._out += 1
-                    return Reservation(opens=False)
+                    return Reservation(False, self._number, self._heard)
                 else:
                     pause, granted_at = self._ends - now, self._ends
                     if granted_at <= deadline:
@@ -137,28 +147,35 @@ class RateBudget:
             # A server that refuses again and again, whatever it says, is asked ever more rarely.
             self._refused += reservation.opens
             least = min(self._window, MARGIN * 2**self._refused) if self._refused > 1 else 0.0
-            self._left, self._ends = 0, now + max(_pause(headers, self._window), least)
+            self._open(0, now + max(_pause(headers, self._window), least), math.inf)
         else:
             self._refused = 0 if headers is not None else self._refused
             if remaining is not None:
                 self.limit = _integer(headers, "X-RateLimit-Limit")
-                self._grant(opens, remaining, now)
+                self._grant(reservation, opens, remaining, now)
             elif status == 401:
                 # Neither counted nor labelled by the server: an opener leaves the window unopened.
                 if not reservation.opens:
                     self._left += 1
             elif headers is not None and opens:
                 # A server without a limit labels nothing; only the cap counts then.
-                self._left, self._ends = self._capped, now + self._window
+                self._open(self._capped, now + self._window, math.inf)
         if reservation.opens:
             self._openers -= 1
 
-    def _grant(self, opens: bool, remaining: int, now: float) -> None:
-        if opens or remaining > self._left + self._out:
-            # More than could be left of our window: somebody else had opened the server's, and it ended first.
-            self._left, self._ends = min(remaining - self._out, self._capped), now + self._window
-        else:
+    def _grant(self, reservation: Reservation, opens: bool, remaining: int, now: float) -> None:
+        current = reservation.window == self._number
+        # As much as before it was sent, which it was to lessen: somebody else had opened the server's window,
+        # and that has ended. (Answers overtake each other, so one that says more than the last proves nothing.)
+        if opens or (current and remaining >= reservation.heard):
+            self._open(min(remaining - self._out, self._capped), now + self._window, remaining)
+        elif current:
             self._left = min(self._left, remaining)
+            self._heard = min(self._heard, remaining)
+
+    def _open(self, left: float, ends: float, heard: float) -> None:
+        self._number += 1
+        self._left, self._ends, self._heard = left, ends, heard
 
     @property
     def _capped(self) -> float:

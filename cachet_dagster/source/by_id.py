@@ -62,8 +62,8 @@ async def settled(
         return (
             before is not None
             and row.get("status") == shape.final_status
-            and row["updated_at"] is not None
-            and row["updated_at"] < recent
+            and isinstance(updated_at := row.get("updated_at"), datetime)
+            and updated_at < recent
             and all(before[name] == row.get(name) for name in before)
             and {link["component_id"] for link in links[row["id"]]} == known_links[row["id"]].keys()
         )

@@ -38,7 +38,7 @@ async def newest_first(read: PageReader, *, rows: int = 0) -> list[Page]:
         rest = await together(*(read(number, descending=True) for number in range(2, first.pages + 1)))
         pages = [first, *rest]
         again = await read(1, descending=True) if rest else first
-        if again.ids == first.ids and _complete([*pages, again]):
+        if _complete([*pages, again]):
             return pages
     raise Moved("rows kept coming and going while they were read, three scans in a row")
 

@@ -36,8 +36,9 @@ def columns(data: Any) -> Sequence[list[Any]] | None:
 async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> list[Page]:
     """Return pages that hold all points that the destination lacks, the newest page first.
 
-    Takes 1 request where up to `overlap` points are new, 2 where up to 10,000 are, and 1 for each 10,000
-    points of a metric that is read whole.
+    Takes 1 request where fewer than `overlap` points are new, 2 where up to 10,000 are, and 1 for each
+    10,000 points of a metric that is read whole. What the total cannot tell is a point with a past time
+    where as many were deleted as came with one: a full refresh finds it.
 
     Args:
         read: Reads a page.
@@ -50,21 +51,19 @@ async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> list[Page
     if not cursor.rows:
         return await one_page(read)
     page = await read(1, per_page=overlap)
-    missing = page.total - cursor.rows
-    if missing > _new(page, cursor) and page.more and overlap + missing <= BIG_PAGE:
+    wider = overlap + max(0, page.total - cursor.rows)
+    if not _enough(page, cursor) and overlap < wider <= BIG_PAGE:
         # One page, and not the next ones: points of the same time fall between pages.
-        page = await read(1, per_page=overlap + missing)
-    if _whole(page) or (missing == _new(page, cursor) and _reaches(page, cursor)):
-        return [page]
-    return await one_page(read)
+        page = await read(1, per_page=wider)
+    return [page] if _enough(page, cursor) else await one_page(read)
 
 
-def _new(page: Page, cursor: Cursor) -> int:
-    return sum(number > cursor.last_id for number in page.ids)
-
-
-def _whole(page: Page) -> bool:
-    return len(set(page.ids)) == page.total
+def _enough(page: Page, cursor: Cursor) -> bool:
+    """Return whether the page holds all that the destination lacks."""
+    if len(set(page.ids)) == page.total:
+        return True
+    new = sum(number > cursor.last_id for number in page.ids)
+    return cursor.rows + new == page.total and _reaches(page, cursor)
 
 
 def _reaches(page: Page, cursor: Cursor) -> bool:

@@ -44,6 +44,8 @@ _DROPPED = re.compile(
 _BEFORE = timedelta(seconds=30)
 _AFTER = timedelta(seconds=5)
 
+_DECLARED = {name: {column.name: column for column in table.columns} for name, table in TABLES.items()}
+
 _NEVER_NULL = ("created_at", "updated_at")
 _PERSONAL = ("email", "phone_number")
 _DAY = re.compile(r"\S+ (?P<day>\d{1,2})\D{0,3} (?P<month>\S+) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d)")
@@ -95,6 +97,7 @@ def flatten(resource: Any, table: str, context: RowContext) -> Row:
 
 
 def _columns(resource: Mapping[str, Any], table: str, context: RowContext) -> Row:
+    declared = _DECLARED[table]
     row: Row = {}
     for name, value in resource.items():
         if name != "id" and not _DROPPED.fullmatch(name):
@@ -102,7 +105,8 @@ def _columns(resource: Mapping[str, Any], table: str, context: RowContext) -> Ro
     if table == "components" and "status" in row:
         # In Cachet 2 an incident sets its component's status: there is no other one to show.
         row["latest_status"], row["latest_status_label"] = row["status"], row["status_label"]
-    return row
+    # dlt warns of a column that is not declared and holds nulls only.
+    return {name: value for name, value in row.items() if value is not None or name in declared}
 
 
 def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[tuple[str, Any]]:
@@ -110,12 +114,12 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
     if translation := TRANSLATED.get(table, {}).get(name):
         code = translation.get(value) if isinstance(value, (int, str)) else None
         yield name, code
-        if labels := TABLES[table].column(name).codes:
+        if labels := _DECLARED[table][name].codes:
             yield f"{name}_label", None if code is None else labels.get(code)
         yield f"{name}_source", value
     elif name == "calc_type":
         yield name, value
-        yield f"{name}_label", (TABLES[table].column(name).codes or {}).get(value)
+        yield f"{name}_label", (_DECLARED[table][name].codes or {}).get(value)
     elif name == "group_id":
         # 0 is nothing, here and in an incident's component_id, which becomes a link.
         yield "component_group_id", value or None
@@ -175,7 +179,8 @@ def _day(found: re.Match[str], month: int, context: RowContext) -> datetime | No
 
 def _typed(name: str, value: Any, table: str) -> Any:
     """Return a value in the declared type of its column: 2.x gives some flags as numbers, others as bools."""
-    declared = next((column.data_type for column in TABLES[table].columns if column.name == name), None)
+    column = _DECLARED[table].get(name)
+    declared = column.data_type if column else ""
     if declared == "bigint" and isinstance(value, bool):
         return int(value)
     if declared == "bool" and isinstance(value, int):

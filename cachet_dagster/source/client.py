@@ -379,7 +379,7 @@ class CachetClient:
             raise Refused("the server wants an API token", "Set CACHET_API_TOKEN.", endpoint)
         if status == 403 and self.settings.api_key:
             raise Refused(
-                "the API token lacks the ability to read them",
+                "the API token lacks the ability for it",
                 f"Set CACHET_API_TOKEN to a token with the ability {endpoint}.manage, or with all abilities.",
                 endpoint,
                 status=403,

@@ -62,6 +62,18 @@ class Unreachable(CachetError):
 class NotCachet(CachetError):
     """An answer came, but not one that a Cachet gives."""
 
+    def __init__(self, what: str, remedy: str = "", endpoint: str = ""):
+        known = "Check that CACHET_BASE_URL leads to a Cachet, and whether that was updated."
+        super().__init__(what, remedy or known, endpoint)
+
+
+class NotUnderstood(CachetError):
+    """An answer looked like one of a Cachet, and reading it failed all the same."""
+
+    def __init__(self, what: str, remedy: str = "", endpoint: str = ""):
+        known = "Check whether Cachet was updated; please report it with this message."
+        super().__init__(what, remedy or known, endpoint)
+
 
 class Refused(CachetError):
     """The server wants a token, or another one (401, 403)."""

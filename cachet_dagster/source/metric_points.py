@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,7 +27,7 @@ from .bridge import iterate, together
 from .cachet2_pages import UNSORTED
 from .client import Answer
 from .endpoints import ENDPOINTS, Listing
-from .errors import CachetError, NotFound, Unstable
+from .errors import CachetError, NotFound, NotUnderstood, Unstable
 from .pages import BY_ID, PER_PAGE, SCANS, Moved, Page, PageReader, Paging, page_with, upwards
 from .reader import CachetReader, ordered
 from .rows import Row, RowContext, data_of, flatten, timestamp
@@ -260,7 +261,7 @@ class _PointsRead:
         except CachetError as caught:
             error = caught
         except Exception as caught:  # noqa: BLE001 - one metric's surprise must not cost the others their load
-            error = CachetError(
+            error = NotUnderstood(
                 f"an answer for metric {metric_id} could not be understood ({caught!r:.200})",
                 "",
                 "metric_points",
@@ -270,9 +271,9 @@ class _PointsRead:
     async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[Sequence[Page], bool]]:
         """Yield what is new by id, the newest pages last; with each, whether it is the last."""
         newest = await read(1, descending=True)
-        tail, proven = await self._tail(read, newest, cursor)
-        if _gap(proven, cursor):
-            async for pages in self._missing(read, proven, cursor):
+        tail = await self._tail(read, newest, cursor)
+        if _gap(tail[-1], cursor):
+            async for pages in self._missing(read, tail[-1], cursor):
                 yield pages, False
         yield tail, True
 
@@ -281,12 +282,12 @@ class _PointsRead:
         overlap = self._reader.settings.points_overlap * PER_PAGE
         yield await cachet2_points.new_pages(read, cursor, overlap), True
 
-    async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> tuple[list[Page], Page]:
-        """Return the newest pages, and the one of them down to which no row can be missing.
+    async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
+        """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near.
 
-        As many as the overlap wants, or as the cursor is away, if that is near. Downwards a new row shifts
-        the others as a deleted one does, and the two can cancel out: where the newest page too is not as it
-        was, only it counts as proven, and what lies below is read upwards.
+        Downwards a new row shifts the others as a deleted one does, and the two can cancel out. So the newest
+        page is read again too, and where anything moved it is returned alone: what lies below is then read
+        upwards, where new rows are harmless.
         """
         wanted = 1
         if cursor.last_id and newest.more:
@@ -295,24 +296,24 @@ class _PointsRead:
             wanted = min(self._reader.settings.points_overlap, all_pages)
             wanted = max(wanted, away) if away <= _NEAR_PAGES else wanted
         if wanted == 1:
-            return [newest], newest
+            return [newest]
         late = await read(wanted, descending=True)
         while not late.ids:
             late = await read(late.number - 1, descending=True)
         if late.number == 1:
-            return [newest], newest
+            return [newest]
         between = await together(*(read(number, descending=True) for number in range(2, late.number)))
         quiet = not between or (await read(late.number, descending=True)).ids == late.ids
         quiet = quiet and (await read(1, descending=True)).ids == newest.ids
-        return [newest, *between, late], late if quiet else newest
+        return [newest, *between, late] if quiet else [newest]
 
-    async def _missing(self, read: PageReader, newest: Page, cursor: Cursor) -> AsyncIterator[list[Page]]:
+    async def _missing(self, read: PageReader, lowest: Page, cursor: Cursor) -> AsyncIterator[list[Page]]:
         """Yield what lies between the cursor and the lowest of the newest pages, upwards."""
         start = None
         if cursor.last_id:
             start = await page_with(read, cursor.last_id, near=cursor.rows // PER_PAGE + 1)
         limit = self._pace.step_pages(self._reader.client.granted_per_minute)
-        async for pages in upwards(read, newest, start=start, limit=limit):
+        async for pages in upwards(read, lowest, start=start, limit=limit):
             yield pages
 
     async def _page(
@@ -367,9 +368,9 @@ class _Way:
     flatten: Callable[[Any, RowContext], Row]
 
 
-def _gap(proven: Page, cursor: Cursor) -> bool:
+def _gap(lowest: Page, cursor: Cursor) -> bool:
     """Return whether the cursor's row, which may have been counted on since, or more lies below a page."""
-    return proven.more and proven.ids[-1] > cursor.last_id
+    return lowest.more and lowest.ids[-1] > cursor.last_id
 
 
 def _pages_below(newest: Page, last_id: int) -> int:
@@ -420,14 +421,11 @@ def _odd_rows(rows: list[Row]) -> pa.Table:
         if any(value is not None for value in odd):
             columns[f"{field_.name}__v_text"] = pa.array(odd, pa.string())
     for name in dict.fromkeys(name for row in rows for name in row):
-        values = [row.get(name) for row in rows]
-        try:
-            columns[name] = pa.array([_text(v) if isinstance(v, (dict, list)) else v for v in values])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            columns[name] = pa.array(
-                [None if value is None else _text(value) for value in values], pa.string()
-            )
-    return pa.table({name: column for name, column in columns.items() if column.type != pa.null()})
+        # As text whatever it is: dlt fails on an Arrow column that is of one type today and of another tomorrow.
+        values = [None if row.get(name) is None else _text(row[name]) for row in rows]
+        if any(value is not None for value in values):
+            columns[name] = pa.array(values, pa.string())
+    return pa.table(columns)
 
 
 def _fits(value: Any, wanted: pa.DataType) -> bool:
@@ -438,7 +436,7 @@ def _fits(value: Any, wanted: pa.DataType) -> bool:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return str(value) if isinstance(value, (str, datetime)) else json.dumps(value, default=str)
 
 
 def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
@@ -460,11 +458,7 @@ def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
                 ]
                 table = table.append_column(f"{name}__v_text", pa.array(odd, pa.string()))
         whole.append(table)
-    try:
-        table = pa.concat_tables(whole, promote_options="default")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        # An attribute that nobody foresaw is of one type on this page and of another on that.
-        table = pa.concat_tables(map(_odd_as_text, whole), promote_options="default")
+    table = pa.concat_tables(whole, promote_options="default")
     # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
     table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
     ids = table.column("id").to_numpy()
@@ -473,13 +467,6 @@ def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
         _, first = np.unique(ids, return_index=True)
         table = table.take(pa.array(first))
     return table
-
-
-def _odd_as_text(table: pa.Table) -> pa.Table:
-    names = {at.name for at in SCHEMA}
-    return table.cast(
-        pa.schema([at if at.name in names else at.with_type(pa.string()) for at in table.schema])
-    )
 
 
 def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:

@@ -23,7 +23,16 @@ from .bridge import run
 from .by_id import Asking, recent_since, settled
 from .client import Answer, CachetClient
 from .endpoints import ENDPOINTS, Endpoint, Listing
-from .errors import CachetError, NotCachet, NotFound, NotOffered, Refused, Unreachable, Unstable
+from .errors import (
+    CachetError,
+    NotCachet,
+    NotFound,
+    NotOffered,
+    NotUnderstood,
+    Refused,
+    Unreachable,
+    Unstable,
+)
 from .pages import PER_PAGE, Moved, Page
 from .rows import Parsed, Row, RowContext, data_of, merged, row_id
 from .settings import CachetSettings
@@ -121,9 +130,10 @@ class CachetReader:
     async def _detect(self) -> Api:
         wanted = self.settings.api_version
         failed: CachetError | None = None
+        lacking = False
         # The last one is for a Cachet 3 whose version alone cannot be read, which is then its own failure.
         for api, path in ((API_3, "version"), (API_2, "ping"), (API_3, "ping")):
-            if wanted not in ("auto", str(api.version)) or (path == "ping" and _lacks_routes(failed, api)):
+            if wanted not in ("auto", str(api.version)) or (api is API_3 and lacking):
                 continue
             try:
                 answer = await self.client.get(
@@ -139,6 +149,7 @@ class CachetReader:
                 raise
             except CachetError as error:
                 failed = failed or error
+                lacking = lacking or (api is API_3 and isinstance(error, (NotFound, NotOffered)))
         if isinstance(failed, Unreachable):
             raise failed
         tried = {"3": "Cachet 3 (/api/version)", "2": "Cachet 2 (/api/v1/ping)"}
@@ -200,7 +211,9 @@ class CachetReader:
             # A list that several endpoints share fails for each of them.
             read.error = self._judged(error, endpoint)
         except Exception as error:  # noqa: BLE001 - one endpoint's surprise must not cost the others their load
-            read.error = CachetError(f"an answer could not be understood ({error!r:.200})", "", endpoint.name)
+            read.error = NotUnderstood(
+                f"an answer could not be understood ({error!r:.200})", "", endpoint.name
+            )
         read.requests = self.client.requests[endpoint.name] - self._spent[endpoint.name]
         read.seconds = time.monotonic() - started
         return read
@@ -361,10 +374,6 @@ class CachetReader:
     def zone(self) -> ZoneInfo:
         """The zone in which the server prints times to this reader."""
         return ZoneInfo((self.api and self.api.zone) or self.settings.timezone)
-
-
-def _lacks_routes(failed: CachetError | None, api: Api) -> bool:
-    return api is API_3 and isinstance(failed, (NotFound, NotOffered))
 
 
 def ordered(ids: list[int], descending: bool, endpoint: str) -> None:

@@ -19,12 +19,13 @@ from zoneinfo import ZoneInfo
 
 from .errors import NotCachet
 from .settings import Emails
-from .tables import TABLES
+from .tables import CALC_TYPE, TABLES, Table
 
 Row = dict[str, Any]
 
 _DROPPED = re.compile(r"pivot|updateable_(id|type)|\w+_(count|exists)")
 _INT64 = range(-(2**63), 2**63)
+_EPOCH_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -209,6 +210,10 @@ def _columns(name: str, value: Any, context: RowContext) -> Iterable[tuple[str, 
             (name if name.endswith("_at") else f"{name}_at"),
             timestamp(storable(value["string"]), context.zone),
         )
+    elif name == "calc_type":
+        # The only enumeration that Cachet 3 prints without its words.
+        yield name, storable(value)
+        yield f"{name}_label", CALC_TYPE.get(value) if isinstance(value, int) else None
     elif name == "meta":
         # PHP prints an empty object as an empty list.
         yield name, storable(value) or {}
@@ -243,6 +248,32 @@ def _link(component: Any, parent: str, parent_id: int, context: RowContext) -> R
         else:
             row.update({"component_status": status, "component_status_label": None})
     return row
+
+
+def fitted(row: Row, table: Table) -> Row:
+    """Return a row whose numbers fit their columns; one that does not stands as text in `<column>__v_text`.
+
+    There dlt puts values of another type, too. A number beyond the column's range would pass it and then end
+    the whole load, the other tables' included.
+    """
+    odd = [column.name for column in table.columns if _beyond(row.get(column.name), column.data_type)]
+    if not odd:
+        return row
+    return {
+        f"{name}__v_text" if name in odd else name: str(value) if name in odd else value
+        for name, value in row.items()
+    }
+
+
+def _beyond(value: Any, data_type: str) -> bool:
+    if value is None or (type(value) is int and data_type == "bigint"):
+        return False
+    if data_type == "timestamp":
+        return isinstance(value, (int, float)) and value not in _EPOCH_SECONDS
+    try:
+        return data_type == "bigint" and int(value) not in _INT64
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def personal(address: Any, emails: Emails) -> Any:

@@ -8,6 +8,7 @@ it in their own way. A base URL is taken as a person pastes it: the page's addre
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class CachetSettings:
         timeout: Seconds that one answer may take in all, however slowly it drips.
         attempts: How often a request is sent before a transport fault counts as a failure.
         retry_delay: Seconds before the first retry; each further one waits twice as long.
-        max_wait: Seconds that one request may wait for the rate limit and for retries, in all.
+        max_wait: Seconds that one request may take in all, with its retries and its waiting for the rate limit.
         max_body: Bytes that one answer may have.
         connections: Requests under way at once.
         requests_per_minute: Cap on requests a minute, to leave room for others; None spends what is granted.
@@ -88,8 +89,11 @@ class CachetSettings:
         _one_of("CACHET_SUBSCRIBER_EMAILS", self.subscriber_emails, get_args(Emails))
         for variable, name in VARIABLES.items():
             value = getattr(self, name)
-            if isinstance(value, (int, float)) and value <= 0 and name not in ("by_id_days",):
-                raise SettingsError(f"{variable} is {value}", "Set it to a number above 0.")
+            if not isinstance(value, (int, float)):
+                continue
+            if not math.isfinite(value) or value < 0 or (value == 0 and name != "by_id_days"):
+                wanted = "0 or more" if name == "by_id_days" else "a number above 0"
+                raise SettingsError(f"{variable} is {value}", f"Set it to {wanted}.")
         if self.ca_bundle and not Path(self.ca_bundle).is_file():
             raise SettingsError(
                 f"there is no file {self.ca_bundle}", "Set CACHET_CA_BUNDLE to a PEM file of certificates."

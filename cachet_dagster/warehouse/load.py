@@ -21,6 +21,7 @@ from dlt.common.pipeline import LoadInfo, get_dlt_pipelines_dir
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
+from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.errors import CachetError
 
 from .database import DATASET, PIPELINE, Database
@@ -65,8 +66,10 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
         pipeline.extract(source, loader_file_format="parquet")
         pipeline.normalize()
         with database.writing(create=True) as connection:
-            info = pipeline.load()
+            with _quiet():
+                info = pipeline.load()
             assert connection is not None
+            _drop_repeated(connection)
             _tidy(connection, database.keep_loads)
             _publish(Path(pipeline.working_dir))
         trace = pipeline.last_trace
@@ -94,6 +97,39 @@ def _pipeline(database: Database, folder: Path) -> Iterator[dlt.Pipeline]:
         # dlt remembers the pipeline made last, whose folder is about to go.
         if pipeline.is_active:
             pipeline.deactivate()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep dlt from printing a stack trace at each of its attempts: what ends them is raised, and explained."""
+    log = logging.getLogger("dlt")
+    before = log.level
+    if before >= logging.WARNING:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop observations that say what the one before says: two runs at once have both seen the same change."""
+    for table in [name for name in TABLES if FILLED_BY[name].kind == "observed"]:
+        columns = [
+            f'"{name}"'
+            for (name,) in connection.execute(
+                "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
+                [DATASET, table],
+            ).fetchall()
+            if name != "observed_at" and not name.startswith("_dlt_")
+        ]
+        if columns:
+            said = f"row({', '.join(columns)})"
+            connection.execute(
+                f'DELETE FROM "{DATASET}"."{table}" WHERE rowid IN (SELECT rowid FROM'
+                f" (SELECT rowid, {said} = lag({said}) OVER (ORDER BY observed_at, rowid) AS repeated"
+                f' FROM "{DATASET}"."{table}") WHERE repeated)'
+            )
 
 
 def _tidy(connection: duckdb.DuckDBPyConnection, keep_loads: int) -> None:

@@ -181,17 +181,17 @@ class PointsLoad:
 
 def _fresh(connection: duckdb.DuckDBPyConnection | None, batch: pa.Table) -> pa.Table:
     """Return the rows that are new or differ from the stored ones, with a column `added` that tells which."""
-    if connection is None or not _exists(connection) or batch.schema.names != SCHEMA.names:
-        # Rows of a shape that nobody foresaw are all written: the database may not have their columns yet.
+    if connection is None or not _exists(connection):
         return batch.append_column("added", pa.array([True] * batch.num_rows))
-    differs = " OR ".join(
-        f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"
-    )
+    differs = [f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"]
+    if batch.schema.names != SCHEMA.names:
+        # Rows of a shape that nobody foresaw are all written: the database may not have their columns yet.
+        differs = ["true"]
     connection.register("batch", batch)
     try:
         return connection.sql(
             f"SELECT batch.*, stored.id IS NULL AS added FROM batch LEFT JOIN {_TABLE} stored USING (id)"
-            f" WHERE stored.id IS NULL OR {differs} ORDER BY batch.id"
+            f" WHERE stored.id IS NULL OR {' OR '.join(differs)} ORDER BY batch.id"
         ).to_arrow_table()
     finally:
         connection.unregister("batch")

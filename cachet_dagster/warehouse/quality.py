@@ -8,7 +8,7 @@ verdict may take it for Markdown. A promise that cannot be judged does not hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
@@ -118,9 +118,7 @@ def judged(
         return Verdict(False, f"It could not be checked: {reason[:200]}")
 
 
-def key_unique_and_not_null(
-    connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded
-) -> Verdict:
+def key_unique_and_not_null(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded) -> Verdict:
     """No two rows share a key, and none lacks it."""
     key = _key(table)
     nulls = " OR ".join(f"{_quoted(column)} IS NULL" for column in table.key)
@@ -163,18 +161,19 @@ def references_resolve(connection: duckdb.DuckDBPyConnection, table: Table, _loa
     missing = connection.execute(
         f"SELECT missing_from, count(*), count(DISTINCT missing_id) FROM ({sql}) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
+    total = _n(_count(connection, table), "row")
     said = "; ".join(
-        f"{_n(count, 'row')} of {_count(connection, table):,} lead to {distinct:,} that {parent} does not hold"
+        f"{_n(distinct, 'id')} that {parent} does not hold, in {count:,} of {total}"
         for parent, count, distinct in missing
     )
     why = (
         "One answer told of both, so rows are missing. Run it again."
         if severity == "error"
+        else "Points of a metric that Cachet has deleted stay until a run with `prune` in its config."
+        if table.name == "metric_points"
         else "Cachet does not list what is hidden, or deleted while rows that name it stay."
     )
-    return Verdict(
-        False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql
-    )
+    return Verdict(False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql)
 
 
 def rows_equal_to_the_endpoint(
@@ -199,9 +198,7 @@ def rows_equal_to_the_endpoint(
     rows = [dict(zip((*table.key, "difference"), (*key, why), strict=True)) for key, why in marked[:SHOWN]]
     said = f"The endpoint gave {_n(len(loaded.keys), 'row')} and the table holds {held:,}"
     shown = f": {_keys(table, rows)}" if rows else ""
-    return Verdict(
-        False, f"{said}{shown}. {_OTHER_WRITER}", found=max(len(marked), 1), rows=rows, sql=sql
-    )
+    return Verdict(False, f"{said}{shown}. {_OTHER_WRITER}", found=max(len(marked), 1), rows=rows, sql=sql)
 
 
 def no_sudden_loss(connection: duckdb.DuckDBPyConnection, table: Table, loaded: Loaded) -> Verdict:
@@ -215,7 +212,9 @@ def no_sudden_loss(connection: duckdb.DuckDBPyConnection, table: Table, loaded: 
     rows: list[dict[str, Any]] = []
     sql = f"SELECT count(*) FROM {_name(table.name)}"
     if loaded.metrics is not None:
-        losses = sorted((after - then, metric, then, after) for metric, (then, after) in loaded.metrics.items())
+        losses = sorted(
+            (after - then, metric, then, after) for metric, (then, after) in loaded.metrics.items()
+        )
         rows = [
             {"metric_id": metric, "rows_before": then, "rows_now": after}
             for change, metric, then, after in losses[:SHOWN]
@@ -306,9 +305,7 @@ def codes_known(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Lo
     )  # fmt: skip
 
 
-def times_not_in_the_future(
-    connection: duckdb.DuckDBPyConnection, table: Table, loaded: Loaded
-) -> Verdict:
+def times_not_in_the_future(connection: duckdb.DuckDBPyConnection, table: Table, loaded: Loaded) -> Verdict:
     """What has happened did not happen after the server's clock, give or take `CLOCK_TOLERANCE`."""
     limit = (loaded.at + CLOCK_TOLERANCE).astimezone(timezone.utc)
     sql = " UNION ALL ".join(
@@ -414,14 +411,10 @@ def _points_equal(
         )
     named = ", ".join(str(row["metric_id"]) for row in rows[:SHOWN])
     said = f"{_n(len(rows), 'metric')} {'has' if len(rows) == 1 else 'have'} more or fewer points than were loaded"
-    return Verdict(
-        False, f"{said}: {named}. {_OTHER_WRITER}", found=len(rows), rows=rows[:SHOWN], sql=sql
-    )
+    return Verdict(False, f"{said}: {named}. {_OTHER_WRITER}", found=len(rows), rows=rows[:SHOWN], sql=sql)
 
 
-def _broken(
-    connection: duckdb.DuckDBPyConnection, sql: str, key: str
-) -> tuple[int, list[dict[str, Any]]]:
+def _broken(connection: duckdb.DuckDBPyConnection, sql: str, key: str) -> tuple[int, list[dict[str, Any]]]:
     """Return how many rows a query gives, and the first of them by key."""
     found = int(connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
     if not found:

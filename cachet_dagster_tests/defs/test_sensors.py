@@ -9,7 +9,6 @@ import pytest
 from cachet_dagster.defs.partitions import metric_keys
 from cachet_dagster.defs.resources import CachetResource
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.demo.world import text
 
 from .automation import Automation, partition_range
 from .dagster_runs import materialized
@@ -23,7 +22,14 @@ AFTER_SYNC = "cachet_points_after_sync"
 
 def small_world(metrics: int = 3) -> World:
     return World.generate(
-        incidents=7, components=4, groups=2, metrics=metrics, points=6, subscribers=2, schedules=1, templates=1
+        incidents=7,
+        components=4,
+        groups=2,
+        metrics=metrics,
+        points=6,
+        subscribers=2,
+        schedules=1,
+        templates=1,
     )
 
 
@@ -62,7 +68,7 @@ def test_the_first_look_loads_every_metric_in_one_run(project):
 
 def test_new_metrics_are_loaded_in_one_run_and_no_others(settled, server):
     for name in ("a", "b"):
-        metric = server.world.add("metrics", name=name, created_at=text(NOW), updated_at=text(NOW))
+        metric = server.world.add("metrics", name=name)
         server.world.post_point(metric["id"], 1.0, at=NOW)
 
     (request,) = settled.tick(PARTITIONS).run_requests
@@ -87,7 +93,7 @@ def test_the_list_is_read_back_to_a_known_metric(tmp_path):
         project = Automation(tmp_path, server.url, DEMO_TOKEN)
         project.tick(PARTITIONS)
         for number in range(130):
-            server.world.add("metrics", name=f"new {number}", created_at=text(NOW), updated_at=text(NOW))
+            server.world.add("metrics", name=f"new {number}")
         server.clear_requests()
 
         (request,) = project.tick(PARTITIONS).run_requests
@@ -97,7 +103,7 @@ def test_the_list_is_read_back_to_a_known_metric(tmp_path):
 
 
 def test_a_tick_that_is_repeated_before_its_cursor_is_saved_requests_the_same_run(settled, server):
-    server.world.add("metrics", name="a", created_at=text(NOW), updated_at=text(NOW))
+    server.world.add("metrics", name="a")
 
     (lost,) = settled.tick(PARTITIONS, lost=True).run_requests
     (repeated,) = settled.tick(PARTITIONS).run_requests
@@ -242,7 +248,7 @@ def test_while_a_sync_is_in_flight_nothing_is_asked_and_no_change_is_lost(settle
 
 
 def test_loaded_metrics_are_followed_by_one_run_over_the_points_of_all(settled):
-    sync = settled.load_tables()
+    sync = settled.load_tables("metrics")
 
     (request,) = settled.tick(AFTER_SYNC).run_requests
     result = settled.launch(request)
@@ -256,7 +262,7 @@ def test_loaded_metrics_are_followed_by_one_run_over_the_points_of_all(settled):
 def test_a_sync_in_which_another_endpoint_failed_is_followed_by_the_points_all_the_same(tmp_path):
     with DemoServer(small_world(), tokens={"limited": {"components.manage"}}) as server:
         project = Automation(tmp_path, server.url, "limited")
-        sync = project.load_tables()
+        sync = project.load_tables("metrics", "subscribers")
 
         requests = project.tick(AFTER_SYNC).run_requests
 
@@ -283,12 +289,13 @@ def test_after_a_full_refresh_the_points_are_read_from_the_start(settled, server
     point = server.world.where("metric_points", metric_id=1)[0]
     server.world.delete("metric_points", point["id"], hard=True)
 
-    refresh = settled.launch(settled.scheduled("cachet_full_refresh_schedule").run_requests[0], "cachet_full_refresh")
+    (refresh,) = settled.scheduled("cachet_full_refresh_schedule").run_requests
+    refreshed = settled.launch(refresh, "cachet_full_refresh", only=["metrics"])
     settled.load_tables("metrics")
     (request,) = settled.tick(AFTER_SYNC).run_requests
     result = settled.launch(request)
 
-    assert refresh.success
+    assert refreshed.success
     assert result.success
     assert settled.count("metric_points") == 17
 
@@ -337,7 +344,7 @@ def test_cachet_2_is_looked_at_as_well(tmp_path, sensor):
         project = Automation(tmp_path, server.url, DEMO_TOKEN)
         first = project.tick(sensor)
         quiet = project.tick(sensor)
-        server.world.add("metrics", name="a", created_at=text(NOW), updated_at=text(NOW))
+        server.world.add("metrics", name="a")
         server.world.update("components", 2, status=4)
         changed = project.tick(sensor)
 

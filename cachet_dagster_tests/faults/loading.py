@@ -6,11 +6,8 @@ succeeded as one package, keep the errors of the others.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from cachet_dagster.demo import DEMO_TOKEN, World
@@ -30,8 +27,8 @@ def settings(url: str, **other: Any) -> CachetSettings:
     """Return settings whose every bound is short."""
     bounds: dict[str, Any] = {
         "api_key": DEMO_TOKEN,
-        "timeout": 0.4,
-        "connect_timeout": 0.2,
+        "timeout": 0.7,
+        "connect_timeout": 0.3,
         "attempts": ATTEMPTS,
         "retry_delay": 0.01,
         "max_wait": 4.0,
@@ -98,28 +95,37 @@ _COMPARED = {
 }
 
 
-def is_true(database: Database, world: World, tables: Iterable[str]) -> list[str]:
-    """Return where tables differ from what the server's own database holds; nothing where they do not."""
-    differences = []
-    stored = contents(database, tables)
-    for table in set(stored) & set(_COMPARED):
-        origin, columns = _COMPARED[table]
-        truth = [
-            {column: row[source] for column, source in columns.items()}
-            for row in world.take(origin)
-            if row.get("deleted_at") is None
-            and (table != "incident_updates" or row["updateable_type"] == "incident")
-        ]
-        found = [{column: row[column] for column in columns} for row in stored[table]]
-        if sorted(found, key=lambda row: row["id"]) != sorted(truth, key=lambda row: row["id"]):
-            differences.append(f"{table}: {len(found)} rows are not the server's {len(truth)}")
-    return differences
+def truth(world: World, tables: Iterable[str]) -> dict[str, Rows]:
+    """Return what the server's own database holds for tables, in the columns that are compared."""
+    shown = {row["id"] for row in world.take("incidents") if row["deleted_at"] is None}
+    return {
+        table: sorted(
+            (
+                {column: row[origin] for column, origin in _COMPARED[table][1].items()}
+                for row in world.take(_COMPARED[table][0])
+                if row.get("deleted_at") is None and (table != "incident_updates" or _of_incident(row, shown))
+            ),
+            key=lambda row: row["id"],
+        )
+        for table in tables
+        if table in _COMPARED
+    }
 
 
-@contextmanager
-def database_like(template: Path, folder: Path) -> Iterator[Database]:
-    """Give a copy of a loaded database."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(template, folder / template.name)
-    yield Database(folder / template.name, wait=5)
-    shutil.rmtree(folder)
+def differences(database: Database, wanted: dict[str, Rows]) -> list[str]:
+    """Return in words where tables differ from what is wanted of them; nothing where they do not."""
+    stored = contents(database, wanted)
+    found = []
+    for table, rows in wanted.items():
+        columns = _COMPARED[table][1]
+        have = [{column: row[column] for column in columns} for row in stored[table]]
+        have.sort(key=lambda row: row["id"])
+        if have != rows:
+            lost = [row["id"] for row in rows if row not in have]
+            extra = [row["id"] for row in have if row not in rows]
+            found.append(f"{table}: {len(have)} rows for {len(rows)}; lost {lost[:5]}, not so {extra[:5]}")
+    return found
+
+
+def _of_incident(update: dict[str, Any], incidents: set[int]) -> bool:
+    return update["updateable_type"] == "incident" and update["updateable_id"] in incidents

@@ -6,10 +6,11 @@ phrase means that the load succeeds. The test behind it is `test_matrix.py`.
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from enum import Enum
@@ -59,6 +60,7 @@ class After(Enum):
     """What the tables hold after the load."""
 
     LOADED = "what Cachet has"
+    SNAPSHOT = "what Cachet had when the reading began; the next load brings the rest"
     OWN = "the endpoint's tables as before; all others are loaded"
     ALL = "everything as before"
 
@@ -151,7 +153,7 @@ def _stalled_handshake(_: Stage) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _plain_http(stage: Stage) -> Iterator[dict[str, Any]]:
-    yield {"base_url": stage.other.url.replace("http:", "https:")}
+    yield {"base_url": stage.demo.url.replace("http:", "https:")}
 
 
 def _tls(
@@ -193,7 +195,8 @@ def _first_id(value: Any) -> Callable[[Stage], Fault]:
 
 
 def _in_text(old: bytes, new: bytes) -> Callable[[Stage], Fault]:
-    return _always(rewritten(lambda body: body.replace(old, new, 1)))
+    """Change the row that comes last in descending order: the one with the lowest id."""
+    return _always(rewritten(lambda body: new.join(body.rsplit(old, 1))))
 
 
 def _elsewhere(stage: Stage) -> Fault:
@@ -209,27 +212,16 @@ def _twice(document: Any) -> None:
     document["data"].insert(0, document["data"][0])
 
 
-def _repeats(exchange: Exchange) -> bool:
-    return exchange.page == 2 and not exchange.descending
-
-
 async def _repeated(exchange: Exchange) -> None:
     """Answer page 2 with the last row of page 1 before its own, as when a row is inserted below."""
     status, body, content_type = await exchange.proper()
-    if _repeats(exchange):
-        seen = exchange.seen
-        before = Exchange(
-            type(seen)(seen.target.replace("page=2", "page=1"), seen.headers),
-            1,
-            exchange.server,
-            exchange.writer,
-        )
-        _, body_before, _ = await before.proper()
-        last = body_before[
-            body_before.rindex(b'{"id":"100","type":"incidents"') : body_before.rindex(b'],"links"')
-        ]
-        last = last[: last.index(b'},{"id"')] + b"}" if b'},{"id"' in last else last
-        body = body.replace(b'"data":[', b'"data":[' + last + b",", 1)
+    if exchange.page == 2 and not exchange.descending:
+        target = exchange.seen.target.replace("page=2", "page=1")
+        before = replace(exchange, seen=replace(exchange.seen, target=target))
+        document, earlier = json.loads(body), json.loads((await before.proper())[1])
+        document["data"].insert(0, earlier["data"][-1])
+        document["included"] += earlier["included"]
+        body = json.dumps(document).encode()
     await exchange.answer(status, body, content_type)
 
 
@@ -378,7 +370,8 @@ CASES: tuple[Case, ...] = (
         "Cut off",
         "reset before an answer",
         Asked.ATTEMPTS,
-        ATTEMPTS,
+        # The HTTP library sends it a second time when the connection ends before an answer begins.
+        2 * ATTEMPTS,
         After.OWN,
         "the answer was cut off",
         _always(resets_at_once),
@@ -520,7 +513,7 @@ CASES: tuple[Case, ...] = (
         "Server fails",
         "5xx for ever on a later page",
         Asked.ATTEMPTS,
-        3 + ATTEMPTS - 1,
+        1 + ATTEMPTS,
         After.OWN,
         "the server fails (503)",
         _always(on_page(2, says(503, HTML, "text/html"))),
@@ -621,7 +614,7 @@ CASES: tuple[Case, ...] = (
         "Redirects",
         "`links` to another host: never followed",
         Asked.ONCE,
-        5,
+        4,
         After.LOADED,
         fault=_elsewhere,
         endpoint="incidents",
@@ -714,8 +707,8 @@ CASES: tuple[Case, ...] = (
         "Rows that move",
         "inserted while the list is read",
         Asked.ONCE,
-        5,
-        After.LOADED,
+        4,
+        After.SNAPSHOT,
         fault=_moving(_insert, 1),
         endpoint="incidents",
     ),
@@ -723,7 +716,7 @@ CASES: tuple[Case, ...] = (
         "Rows that move",
         "deleted while the list is read",
         Asked.ANEW,
-        10,
+        8,
         After.LOADED,
         fault=_moving(_delete, 1),
         endpoint="incidents",
@@ -732,7 +725,7 @@ CASES: tuple[Case, ...] = (
         "Rows that move",
         "deleted again and again",
         Asked.ANEW,
-        15,
+        12,
         After.OWN,
         "three scans in a row",
         _moving(_delete, 100),
@@ -742,7 +735,7 @@ CASES: tuple[Case, ...] = (
         "Rows that move",
         "repeated on the next page: kept once",
         Asked.ONCE,
-        5,
+        4,
         After.LOADED,
         fault=_always(_repeated),
         endpoint="incidents",

@@ -16,12 +16,20 @@ import pytest
 from cachet_dagster.demo.answers import App, Message, Receive, Scope, Send
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.demo.server import DemoServer
-from cachet_dagster.source import ENDPOINTS, TABLES, CachetReader, CachetSettings, cachet_source
+from cachet_dagster.source import ENDPOINTS, TABLES, Asking, CachetReader, CachetSettings, cachet_source
 from cachet_dagster.source.errors import Refused, Unstable
+from cachet_dagster.source.metric_points import read_points
 from cachet_dagster.source.stored import Stored
 from cachet_dagster_tests import recordings
 from cachet_dagster_tests.conftest import new_pipeline
-from cachet_dagster_tests.truth_cachet2 import EMPTY, TYPES, differences, stored_rows
+from cachet_dagster_tests.truth_cachet2 import (
+    EMPTY,
+    TYPES,
+    differences,
+    expected_tables,
+    row_differences,
+    stored_rows,
+)
 
 WORLD = recordings.world("v2")
 TOKEN = recordings.tokens("v2")["admin"]
@@ -99,22 +107,70 @@ def before_each(action: Callable[[str], None]) -> Callable[[App], App]:
     return wrap
 
 
-NOT_FOUND = {"errors": [{"status": 404, "title": "Not Found", "detail": "The requested resource could not be found."}]}
+NOT_FOUND = {
+    "errors": [{"status": 404, "title": "Not Found", "detail": "The requested resource could not be found."}]
+}
 
 
-@pytest.mark.parametrize("database", ["sqlite", "mysql"])
-@pytest.mark.parametrize("token", [TOKEN, None], ids=["admin", "guest"])
-def test_every_cell_that_the_caller_may_see_is_loaded(tmp_path, database, token):
-    with serving(database=database) as server:
-        path = load(server, tmp_path, token)
-        page = server.url
+def rows_read(reader: CachetReader) -> dict[str, list[dict[str, Any]]]:
+    """Return all that a reader reads, points too, by table; empty where the caller is shown nothing."""
+    rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    for read in reader.read(LISTS).values():
+        rows |= read.rows
+    metric_ids = [row["id"] for row in rows["metrics"]]
+    for batch in read_points(reader, metric_ids, {}):
+        for step in batch:
+            for point in step.rows.to_pylist():
+                rows["metric_points"].append(point)
+    return rows
 
-    assert differences(path, WORLD, admin=token is not None, page=page) == []
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return the DuckDB file of an administrator's load from MariaDB, and the page's address."""
+    with serving(database="mysql") as server:
+        return load(server, tmp_path_factory.mktemp("loaded")), server.url
 
 
-def test_all_tables_are_there_with_their_declared_types_and_nothing_secret_in_them(tmp_path):
+def test_every_cell_that_an_administrator_may_see_is_loaded_from_mariadb(loaded):
+    path, page = loaded
+
+    assert differences(path, WORLD, admin=True, page=page) == []
+
+
+def test_every_cell_that_a_guest_may_see_is_loaded(tmp_path):
     with serving() as server:
-        path = load(server, tmp_path)
+        path = load(server, tmp_path, token=None)
+
+    assert differences(path, WORLD, admin=False, page=server.url) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite", "mysql", "pgsql"])
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["admin", "guest"])
+def test_every_cell_that_the_caller_may_see_is_read_whatever_the_database(database, token):
+    with serving(database=database) as server:
+        rows = rows_read(reader_of(server, token))
+
+    assert row_differences(rows, expected_tables(WORLD, admin=token is not None, page=server.url)) == []
+
+
+def test_a_single_wrong_cell_and_a_single_missing_row_would_be_noticed(loaded):
+    path, page = loaded
+    world = {table: [dict(row) for row in rows] for table, rows in WORLD.items()}
+    world["incidents"][0]["occurred_at"] = "2025-11-20 11:50:01"
+    world["metric_points"].append({**world["metric_points"][-1], "id": 99_999})
+
+    found = differences(path, world, admin=True, page=page)
+
+    assert [text.partition(": ")[0] for text in found] == [
+        "incidents (1,) occurred_at",
+        "incidents_by_id (1,) occurred_at",
+        "metric_points (99999,)",
+    ]
+
+
+def test_all_tables_are_there_with_their_declared_types_and_nothing_secret_in_them(loaded):
+    path, _ = loaded
 
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
@@ -171,8 +227,7 @@ def test_lists_are_complete_in_few_requests_on_every_database(database):
     assert {name: read.outcome for name, read in reads.items() if read.outcome != "read"} == {
         "dashboards": "not offered"
     }
-    shown = {table for table in ("incidents", "components", "schedules", "incident_templates")}
-    for name in shown:
+    for name in ("incidents", "components", "schedules", "incident_templates"):
         assert [row["id"] for row in reads[name].rows[name]] == [
             row["id"] for row in WORLD[name] if row["deleted_at"] is None
         ]
@@ -196,8 +251,6 @@ def test_by_id_rows_equal_the_list_and_are_asked_for_only_on_demand():
     with serving() as server:
         listed = reader_of(server).read(["incidents_by_id"])["incidents_by_id"]
         server.clear_requests()
-        from cachet_dagster.source import Asking
-
         asked = reader_of(server, asking={"incidents_by_id": Asking(ids=[1, 2])}).read(["incidents_by_id"])
         paths = {path for path in server.paths if path.startswith("/api/v1/incidents/")}
 
@@ -286,13 +339,13 @@ def test_a_total_that_its_rows_never_make_up_fails_with_both_numbers():
     ("page_zone", "app_zone"),
     [("America/New_York", "UTC"), ("UTC", "Europe/Paris"), ("Europe/Paris", "Europe/Paris")],
 )
-def test_times_are_the_same_instants_whatever_zone_the_page_is_set_to(tmp_path, page_zone, app_zone):
+def test_times_are_the_same_instants_whatever_zone_the_page_is_set_to(page_zone, app_zone):
     with serving(timezone=page_zone) as server:
         server.settings.app_timezone = app_zone
-        path = load(server, tmp_path, timezone=app_zone)
-        page = server.url
+        rows = rows_read(reader_of(server, settings={"timezone": app_zone}))
 
-    assert differences(path, WORLD, admin=True, page=page, zone=app_zone) == []
+    expected = expected_tables(WORLD, admin=True, page=server.url, zone=app_zone)
+    assert row_differences(rows, expected) == []
 
 
 def test_a_german_server_loads_the_same_but_for_the_day_of_a_verification():
@@ -314,7 +367,7 @@ def test_a_german_server_loads_the_same_but_for_the_day_of_a_verification():
     assert all(row["verified_at"] in (None, known[row["id"]]) for row in subscribers)
 
 
-def test_a_subscriber_who_was_never_verified_stays_so_at_every_moment(tmp_path):
+def test_who_was_never_verified_stays_so_and_who_was_has_the_day():
     world = Cachet2World()
     world.add("subscribers", email="a@example.com", verified_at=None)
     world.add("subscribers", email="b@example.com", verified_at="2026-05-04 13:01:00")
@@ -328,6 +381,40 @@ def test_a_subscriber_who_was_never_verified_stays_so_at_every_moment(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("behind", "null"), [(20, True), (-3, True), (300, False), (-60, False)])
+def test_a_null_is_known_by_the_time_of_the_answer_as_long_as_it_took_to_print(behind, null):
+    world = Cachet2World()
+    world.add("incidents", name="Since when?", occurred_at=None)
+    world.add("subscribers", email="a@example.com", verified_at=None)
+
+    now = datetime.now(timezone.utc)
+    printing = [False]
+
+    def clock() -> datetime:
+        return now - timedelta(seconds=behind) if printing[0] else now
+
+    def slow(app: App) -> App:
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            async def dated(message: Message) -> None:
+                printing[0] = False
+                await send(message)
+
+            printing[0] = True
+            await app(scope, receive, dated)
+
+        return wrapped
+
+    with serving(world, clock=clock, middleware=[slow]) as server:
+        reads = reader_of(server).read(["incidents", "subscribers"])
+
+    incident, subscriber = (
+        reads["incidents"].rows["incidents"][0],
+        reads["subscribers"].rows["subscribers"][0],
+    )
+    assert (incident["occurred_at"] is None) is null
+    assert subscriber["verified"] is not null
+
+
 @pytest.mark.parametrize("emails", ["hash", "omit"])
 def test_addresses_and_phone_numbers_are_hidden_as_the_setting_says(emails):
     with serving() as server:
@@ -335,7 +422,7 @@ def test_addresses_and_phone_numbers_are_hidden_as_the_setting_says(emails):
         rows = reader.read(["subscribers"])["subscribers"].rows["subscribers"]
 
     assert len(rows) == 130
-    assert all("@" not in str(row["email"]) and "+1" not in str(row["phone_number"]) for row in rows)
+    assert all("@" not in str(row["email"]) and "+1" not in str(row.get("phone_number")) for row in rows)
 
 
 def test_a_token_that_the_server_does_not_know_stops_the_run():
@@ -360,7 +447,7 @@ def test_a_guest_of_a_page_that_wants_a_token_everywhere_is_told_so():
     assert with_token["incidents"].outcome == "read"
 
 
-def test_cachet_2_3_lacks_routes_and_updates_and_loads_all_the_same(tmp_path):
+def test_cachet_2_3_lacks_routes_and_updates_and_is_read_all_the_same():
     def as_2_3(path: str, status: int, document: Any) -> tuple[int, Any] | None:
         if "/schedules" in path or "/templates" in path:
             return 404, NOT_FOUND
@@ -373,17 +460,12 @@ def test_cachet_2_3_lacks_routes_and_updates_and_loads_all_the_same(tmp_path):
 
     with serving(middleware=[answering(as_2_3)]) as server:
         reads = reader_of(server).read(LISTS)
-        path = load(server, tmp_path)
 
     missing = {name for name, read in reads.items() if read.outcome == "not offered"}
     assert missing == {"schedules", "incident_templates", "dashboards"}
-    with duckdb.connect(str(path), read_only=True) as connection:
-        rows = {table: stored_rows(connection, table) for table in TABLES}
-    assert {table for table, found in rows.items() if not found} == {
-        *("schedules", "schedule_updates", "schedule_components", "incident_templates"),
-        *("dashboards", "incident_updates"),
-    }
-    assert all(row["scheduled_at"] == row["created_at"] for row in rows["incidents"])
+    assert {name for name, read in reads.items() if read.error and name not in missing} == set()
+    assert reads["incidents"].rows["incident_updates"] == []
+    assert all(row["scheduled_at"] == row["created_at"] for row in reads["incidents"].rows["incidents"])
 
 
 def test_a_version_that_github_does_not_tell_is_null_once_and_known_later():
@@ -409,7 +491,9 @@ def test_the_status_gets_a_row_only_when_it_changes():
         same = reader_of(server, stored=stored).read(["system_status"])["system_status"].rows["system_status"]
         for row in world.rows("components"):
             world.update("components", row["id"], status=4)
-        worse = reader_of(server, stored=stored).read(["system_status"])["system_status"].rows["system_status"]
+        worse = (
+            reader_of(server, stored=stored).read(["system_status"])["system_status"].rows["system_status"]
+        )
 
     assert (len(first), same) == (1, [])
     assert [row["status"] for row in worse] == ["major_outage"]

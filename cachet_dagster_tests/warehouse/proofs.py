@@ -38,8 +38,8 @@ from .comparing import REPLACED, differences, rows, wrong_points
 def a_page(word: str) -> World:
     """Return a page each of whose rows says `word`, so that no table of one page is like another's."""
     world = World.generate(
-        incidents=400,
-        components=40,
+        incidents=30,
+        components=30,
         groups=6,
         metrics=5,
         points=40,

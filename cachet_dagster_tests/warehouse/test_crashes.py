@@ -1,0 +1,85 @@
+"""A run that is killed or finds the disk full: the database opens, each table is whole, the next run is right."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from cachet_dagster.demo import DemoServer, World
+
+from .children import Child, load_points, load_tables
+from .comparing import REPLACED, differences, rows, wrong_points
+from .proofs import a_page, killed_point_loads, killed_table_loads
+
+
+def test_a_load_killed_at_any_stage_leaves_each_table_before_or_after_and_the_next_run_ends_with_the_truth(
+    tmp_path: Path,
+) -> None:
+    counted = killed_table_loads(tmp_path, 3)
+
+    assert counted["survived"] == counted["kills"] == 3
+    assert counted["differences"] == 0
+
+
+def test_points_killed_while_they_are_loaded_go_on_where_the_database_ends(tmp_path: Path) -> None:
+    counted = killed_point_loads(tmp_path, 2, points=10_000, step_rows=2_000)
+
+    assert counted["survived"] == counted["kills"] == 2
+    assert counted["differences"] == 0
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database that was loaded once."""
+    path = tmp_path_factory.mktemp("loaded") / "cachet.duckdb"
+    with DemoServer(a_page("old")) as server:
+        assert Child(load_tables, path, server.url).result() == []
+    return path
+
+
+def a_long_page() -> World:
+    """Return a page whose incidents take more room than the disk will have."""
+    world = World.generate(incidents=50, components=50, updates=1)
+    for row in world.rows("incidents"):
+        message = random.Random(row["id"]).randbytes(60_000).hex()
+        world.update("incidents", row["id"], message=message)
+    return world
+
+
+@pytest.mark.parametrize("room", ["for nothing", "for a part"])
+def test_a_full_disk_is_said_in_words_and_costs_no_table(loaded: Path, tmp_path: Path, room: str) -> None:
+    path = tmp_path / "cachet.duckdb"
+    path.write_bytes(loaded.read_bytes())
+    limit = 20_000 if room == "for nothing" else path.stat().st_size + 1_000_000
+
+    with DemoServer(a_long_page()) as server:
+        (said,) = Child(load_tables, path, server.url, file_limit=limit).result()
+
+        assert "The disk is full: make room, then run again." in said
+        assert "Each table is whole" in said
+        assert "pending" not in said
+        assert "Traceback" not in said
+        assert differences(path, loaded, "incidents") == 0
+        if room == "for nothing":
+            assert [table for table in REPLACED if differences(path, loaded, table)] == []
+
+        assert Child(load_tables, path, server.url).result() == []
+        assert rows(path, "incidents") == 50
+        assert not list(tmp_path.glob("*.load-*"))
+
+
+def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_load_and_that_of_a_living_run_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "cachet.duckdb"
+    world = World.generate(metrics=1, points=300)
+    with DemoServer(world) as server:
+        (left := tmp_path / "cachet.duckdb.load-left").mkdir()
+        (left / "rows.parquet").write_bytes(b"...")
+
+        Child(load_points, path, server.url, 100, 1).result()
+
+    assert not left.exists()
+    assert wrong_points(path, world) == 0

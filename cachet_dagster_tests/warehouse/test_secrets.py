@@ -1,0 +1,161 @@
+"""The token and subscribers' addresses: a search for them wherever a run leaves anything."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import dlt
+import pytest
+from dagster import DagsterInstance, execute_job, reconstructable
+from dlt.common.pipeline import get_dlt_pipelines_dir
+
+from cachet_dagster.defs.partitions import metric_keys
+from cachet_dagster.demo import DemoServer, World
+from cachet_dagster.warehouse import Database
+from cachet_dagster_tests.defs.dagster_runs import Project, failure
+
+from .jobs import points_job, tables_job
+
+TOKEN = "7|FindMeIfYouCan0123456789"
+
+
+def a_page() -> World:
+    """Return a page with something in each table."""
+    return World.generate(
+        incidents=5, components=3, groups=1, metrics=2, points=10, subscribers=3, schedules=2, templates=1
+    )
+
+
+@contextlib.contextmanager
+def settings(**variables: str) -> Iterator[None]:
+    """Set environment variables, as a person does who runs the project."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+class Watcher:
+    """Copies what a run keeps in its own folder while it lasts."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.seen: dict[str, bytes] = {}
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            for path in self._folder.glob("cachet.duckdb.load-*/**/*"):
+                with contextlib.suppress(OSError):
+                    self.seen[f"{path.relative_to(self._folder)}"] = path.read_bytes()
+            time.sleep(0.005)
+
+
+def holding(secret: str, folders: Iterable[Path]) -> list[str]:
+    """Return the files that hold a text, as it is or as UTF-16."""
+    wanted = [secret.encode(), secret.encode("utf-16-le")]
+    found = []
+    for folder in folders:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files, f"nothing to search in {folder}"
+        found += [str(path) for path in files if any(text in path.read_bytes() for text in wanted)]
+    return found
+
+
+def test_the_token_is_nowhere_after_runs_that_succeed_and_runs_that_fail(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home, data = tmp_path / "home", tmp_path / "data"
+    for folder in (home, data):
+        folder.mkdir()
+    database = data / "cachet.duckdb"
+    with (
+        DemoServer(a_page(), tokens={TOKEN: {"*"}}) as server,
+        settings(CACHET_BASE_URL=server.url, CACHET_API_TOKEN=TOKEN, CACHET_DATABASE=str(database)),
+        DagsterInstance.local_temp(str(home)) as instance,
+        Watcher(data) as watcher,
+    ):
+        # As a process of its own, so that what it prints is kept as a compute log.
+        with execute_job(reconstructable(tables_job), instance) as result:
+            assert result.success
+        keys = metric_keys(instance)
+        tags = {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+        with execute_job(reconstructable(points_job), instance, tags=tags) as result:
+            assert result.success
+        server.settings.tokens = {}
+        with execute_job(reconstructable(tables_job), instance) as result:
+            assert not result.success
+            events = [str(event) for event in instance.all_logs(result.run_id)]
+        assert any("does not know the API token" in event for event in events)
+        logs = [event for run in instance.get_runs() for event in map(str, instance.all_logs(run.run_id))]
+
+    printed = "".join(capfd.readouterr())
+    assert TOKEN.split("|")[1] not in printed + "".join(logs)
+    assert any("state.json" in name for name in watcher.seen), "the run's own folder was not seen"
+    assert [name for name, content in watcher.seen.items() if TOKEN.encode() in content] == []
+    published = Path(get_dlt_pipelines_dir()) / "cachet_pipeline"
+    assert (published / "trace.pickle").exists()
+    assert holding(TOKEN, [home, data, published]) == []
+    assert TOKEN.split("|")[1] not in str(dlt.attach("cachet_pipeline").last_trace)
+    assert any(request.headers.get("authorization") == f"Bearer {TOKEN}" for request in server.requests)
+
+
+def test_the_token_is_in_no_table(tmp_path: Path) -> None:
+    with DemoServer(a_page(), tokens={TOKEN: {"*"}}) as server:
+        project = Project(tmp_path, server.url, TOKEN)
+        assert project.load_tables().success
+        assert project.load_points().success
+
+    with Database(project.database).reading() as opened:
+        assert opened is not None
+        tables = opened.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+        assert len(tables) > 15
+        for schema, table in tables:
+            whole = opened.execute(f'SELECT * FROM "{schema}"."{table}"').fetchall()
+            assert TOKEN not in str(whole), f"the token is in {schema}.{table}"
+
+
+@pytest.mark.parametrize("setting", ["hash", "omit"])
+def test_subscribers_addresses_that_are_not_to_be_kept_are_nowhere(tmp_path: Path, setting: str) -> None:
+    world = a_page()
+    addresses = [row["email"] for row in world.rows("subscribers")]
+    with DemoServer(world) as server, settings(CACHET_SUBSCRIBER_EMAILS=setting):
+        project = Project(tmp_path, server.url, "1|cachet-demo-token")
+        with Watcher(tmp_path) as watcher:
+            assert project.load_tables("subscribers").success
+
+    stored = [email for (email,) in project.rows("SELECT email FROM subscribers ORDER BY id")]
+    hashed = [hashlib.sha256(address.encode()).hexdigest() for address in addresses]
+    assert stored == (hashed if setting == "hash" else [None] * len(addresses))
+    for address in addresses:
+        assert holding(address, [tmp_path]) == []
+        assert [name for name, content in watcher.seen.items() if address.encode() in content] == []
+
+
+def test_a_failing_run_tells_what_to_do_and_not_the_token(tmp_path: Path) -> None:
+    with DemoServer(a_page(), tokens={"other": {"*"}}) as server:
+        said = failure(Project(tmp_path, server.url, TOKEN).load_tables())
+
+    assert "Set CACHET_API_TOKEN" in said
+    assert TOKEN.split("|")[1] not in said
