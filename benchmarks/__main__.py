@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -221,6 +222,8 @@ def main() -> int:
         for name, scenario in SCENARIOS.items():
             console.print(f"{name}: {scenario.title} ({', '.join(scenario.contenders)})", highlight=False)
         return 0
+    # So that a stopped benchmark stops its server and its contender too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs: dict[str, dict[str, list[Result]]] = {}
     medians: dict[str, Medians] = {}
     failures: list[str] = []

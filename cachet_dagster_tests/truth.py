@@ -238,6 +238,11 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
 
 
+def _passed(text: str | None) -> bool:
+    """Whether a time had come when the world was recorded."""
+    return text is not None and datetime.fromisoformat(text).replace(tzinfo=timezone.utc) <= RECORDED_AT
+
+
 class _Truth:
     def __init__(self, caller: Caller, world: dict[str, list[Row]]):
         self._admin = caller == "admin"
@@ -318,7 +323,7 @@ class _Truth:
         if table == "components":
             group = self._by_id["component_groups"].get(row["component_group_id"])
             return (self._admin or bool(row["enabled"])) and (group is None or group["visible"] in levels)
-        published = row.get("published_at") is None or _instant(row["published_at"]) <= RECORDED_AT
+        published = row.get("published_at") is None or _passed(row["published_at"])
         return row.get("visible", 1) in levels and (published or self._admin)
 
     def _shown(self, table: str, row: Row, *, without: tuple[str, ...] = ()) -> Row:
@@ -374,7 +379,7 @@ class _Truth:
                 link["component_id"] == component["id"]
                 and link["component_status"]
                 and not schedule["deleted_at"]
-                and (schedule["published_at"] is None or _instant(schedule["published_at"]) <= RECORDED_AT)
+                and (schedule["published_at"] is None or _passed(schedule["published_at"]))
                 and self._schedule_status(schedule) == 1
             ):
                 return link["component_status"]
@@ -391,9 +396,7 @@ class _Truth:
 
     @staticmethod
     def _schedule_status(row: Row) -> int:
-        if row["completed_at"] and _instant(row["completed_at"]) <= RECORDED_AT:
-            return 2
-        return int(bool(row["scheduled_at"]) and _instant(row["scheduled_at"]) <= RECORDED_AT)
+        return 2 if _passed(row["completed_at"]) else int(_passed(row["scheduled_at"]))
 
     def _metric(self, row: Row) -> Row:
         default = row["default_value"]

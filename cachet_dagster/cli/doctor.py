@@ -67,11 +67,7 @@ async def _subscribers(reader: CachetReader) -> str:
 
 def _report_database(connection: Connection, line: Callable[..., None]) -> None:
     database = connection.database
-    holder = database.holder()
     state = "exists" if database.path.exists() else "will be created"
-    if holder:
-        line("database", f"{database.path} {state}, held by process {holder}", good=False)
-        return
     database.wait = 0
     try:
         database.probe()

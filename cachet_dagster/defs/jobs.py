@@ -6,7 +6,15 @@ downstream in the same run would then not be loaded.
 
 from collections.abc import Iterator
 
-from dagster import AssetMaterialization, AssetSelection, OpExecutionContext, define_asset_job, job, op
+from dagster import (
+    AssetCheckResult,
+    AssetMaterialization,
+    AssetSelection,
+    OpExecutionContext,
+    define_asset_job,
+    job,
+    op,
+)
 
 from .assets import API_POOL, PointsConfig, connected, load_metric_points
 from .partitions import metric_partitions
@@ -38,7 +46,7 @@ cachet_metric_points = define_asset_job(
 @op(out={}, pool=API_POOL)
 def reload_metrics(
     context: OpExecutionContext, config: PointsConfig, cachet: CachetResource
-) -> Iterator[AssetMaterialization]:
+) -> Iterator[AssetMaterialization | AssetCheckResult]:
     """Load the points of the metrics named in the config."""
     with connected(context.log.info, cachet) as connection:
         yield from load_metric_points(context, connection, config.metric_ids, config)

@@ -222,7 +222,7 @@ def failure_webhook(environment: Mapping[str, str]) -> SensorDefinition:
             "job": job,
             "error": error,
         }
-        refused = _posted(url, post)
+        refused = posted(url, post)
         if refused:
             # Not raised: a webhook that is down must not make failures of its own.
             context.log.warning(
@@ -298,7 +298,7 @@ def _error(context: RunFailureSensorContext) -> str:
     return context.failure_event.message or "no reason is known"
 
 
-def _posted(url: str, post: dict[str, str]) -> str:
+def posted(url: str, post: dict[str, str]) -> str:
     """Post JSON, and return why it was not taken; nothing where it was."""
     if urlsplit(url).scheme not in ("http", "https"):
         return "it is not an http or https address"

@@ -11,7 +11,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -119,7 +119,7 @@ def read_points(
     full_refresh: bool = False,
     progress: Callable[[Pace], None] | None = None,
     step_rows: int = STEP_ROWS,
-) -> Iterator[list[MetricStep]]:
+) -> Generator[list[MetricStep], None, None]:
     """Yield the metrics' points in batches to be loaded in turn, while reading goes on.
 
     A metric without news takes one request; N new rows take ⌈N/100⌉ + 2 requests a step, and about

@@ -7,7 +7,6 @@ from any folder. Nothing is opened without the lock, and nothing that does not e
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from cachet_dagster.source.errors import CachetError, SettingsError
 from cachet_dagster.source.rows import Row
 from cachet_dagster.source.stored import Query
 
+from .folder import run_folder
 from .lock import LockTimeout, locked
 
 DATASET = "cachet_data"
@@ -123,8 +123,11 @@ class Database:
     def probe(self) -> None:
         """Raise what would keep a load from being written, before requests are spent on it."""
         with self.writing():
-            if not os.access(self.path.parent, os.W_OK):
-                raise self._unwritable("its folder is read-only")
+            try:
+                with run_folder(self.path):
+                    return
+            except OSError as error:
+                raise self._unwritable(_reason(error)) from error
 
     def query(self, connection: duckdb.DuckDBPyConnection | None) -> Query:
         """Return a query over the dataset through an open connection; without one every table is missing."""
@@ -182,7 +185,7 @@ class Database:
                     ) from error
                 if time.monotonic() >= deadline:
                     raise DatabaseBusy(
-                        f"{who} held the database {self.path} for {self.wait:g} s",
+                        self._held_by(who),
                         "Close it there, or set CACHET_LOCK_WAIT to more seconds.",
                     ) from error
             if not told:
@@ -206,6 +209,11 @@ class Database:
                 "Set CACHET_DATABASE to a DuckDB file or to a path where there is none.",
             )
 
+    def _held_by(self, who: str) -> str:
+        if not self.wait:
+            return f"{who} holds the database {self.path}"
+        return f"{who} held the database {self.path} for {self.wait:g} s"
+
     def _unwritable(self, why: str) -> SettingsError:
         return SettingsError(
             f"the database {self.path} cannot be written ({why})",
@@ -220,7 +228,7 @@ def _translated(database: Database, lock: Any) -> Iterator[None]:
             stack.enter_context(lock)
         except LockTimeout:
             raise DatabaseBusy(
-                f"another run held the database {database.path} for {database.wait:g} s",
+                database._held_by("another run"),
                 "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
             ) from None
         except OSError as error:

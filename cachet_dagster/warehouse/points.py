@@ -6,6 +6,7 @@ Rows that Cachet deleted go away on a full refresh, when the metric has been rea
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -108,25 +109,27 @@ class PointsLoad:
             progress=progress,
             step_rows=self.step_rows,
         )
-        for batch in batches:
-            new, changed = self._merge([step.rows for step in batch])
-            for step in batch:
+        # Where loading fails, reading is to end with it, whoever keeps the error.
+        with contextlib.closing(batches):
+            for batch in batches:
+                new, changed = self._merge([step.rows for step in batch])
+                for step in batch:
+                    if full_refresh:
+                        seen[step.metric_id].append(step.rows.column("id"))
+                finished = [step for step in batch if step.last]
+                for metric_id in {*new, *changed, *(step.metric_id for step in finished)}:
+                    one = loaded[metric_id]
+                    one.metric_id = metric_id
+                    one.new += new[metric_id]
+                    one.changed += changed[metric_id]
                 if full_refresh:
-                    seen[step.metric_id].append(step.rows.column("id"))
-            finished = [step for step in batch if step.last]
-            for metric_id in {*new, *changed, *(step.metric_id for step in finished)}:
-                one = loaded[metric_id]
-                one.metric_id = metric_id
-                one.new += new[metric_id]
-                one.changed += changed[metric_id]
-            if full_refresh:
-                whole = [step.metric_id for step in finished if step.error is None]
-                deleted = self._delete_gone({number: seen.pop(number) for number in whole})
-                for number in whole:
-                    loaded[number].deleted = deleted[number]
-            totals = self._totals([step.metric_id for step in finished])
-            for step in finished:
-                yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
+                    whole = [step.metric_id for step in finished if step.error is None]
+                    deleted = self._delete_gone({number: seen.pop(number) for number in whole})
+                    for number in whole:
+                        loaded[number].deleted = deleted[number]
+                totals = self._totals([step.metric_id for step in finished])
+                for step in finished:
+                    yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
 
     def prune(self, metric_ids: Sequence[int]) -> int:
         """Remove the points of all metrics but these, and return how many rows that were."""

@@ -62,17 +62,14 @@ class Automation(Project):
         ) as context:
             return REPOSITORY.get_schedule_def(schedule).evaluate_tick(context)
 
-    def launch(
-        self, request: RunRequest, job: str | None = None, *, only: Sequence[str] = ()
-    ) -> ExecuteInProcessResult:
-        """Run what was requested, in this process, all of it or only some tables; a failure is in the result."""
+    def launch(self, request: RunRequest, job: str | None = None) -> ExecuteInProcessResult:
+        """Run what was requested, in this process; a failure is in the result."""
         definition = REPOSITORY.get_job(request.job_name or job or "")
         return definition.execute_in_process(
             instance=self.instance,
             resources={"cachet": self.resource},
             run_config={**QUIET, **request.run_config},
             tags=request.tags,
-            asset_selection=[asset_key(table) for table in only] or None,
             raise_on_error=False,
         )
 

@@ -169,11 +169,17 @@ class Misbehaviour:
         return misbehave
 
 
+@pytest.fixture(scope="module")
+def instance() -> Iterator[DagsterInstance]:
+    """Return an instance in memory, shared: a load of `metrics` makes its partitions those of its page."""
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
 @pytest.fixture
-def new_page(tmp_path) -> Iterator[Callable[..., Page]]:
-    """Return a function that makes a page of a server; its instance lives in memory."""
-    with DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
-        yield lambda server, token=ADMIN, instance=instance: Page(tmp_path, server, token, instance)
+def new_page(tmp_path, instance) -> Callable[..., Page]:
+    """Return a function that makes a page of a server, with a database of its own."""
+    return lambda server, token=ADMIN: Page(tmp_path, server, token, instance)
 
 
 @pytest.fixture
@@ -183,10 +189,10 @@ def page(new_page, serve) -> Page:
 
 
 @pytest.fixture(scope="module")
-def loaded_once(tmp_path_factory) -> Iterator[tuple[Page, Checks]]:
+def loaded_once(tmp_path_factory, instance) -> Iterator[tuple[Page, Checks]]:
     """Return the recorded page, loaded, and what the checks said; for tests that only look."""
     folder = tmp_path_factory.mktemp("page")
-    with serve_recorded() as server, DagsterInstance.ephemeral(tempdir=str(folder)) as instance:
+    with serve_recorded() as server:
         page = Page(folder, server, ADMIN, instance)
         yield page, {**page.tables(), **page.points()}
 

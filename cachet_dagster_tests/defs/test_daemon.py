@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cachet_dagster.defs.sensors import failure_webhook
+from cachet_dagster.defs.sensors import failure_webhook, posted
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
 
@@ -111,3 +111,15 @@ def test_a_failed_run_is_posted_to_the_webhook_once_with_its_reason_and_without_
 )
 def test_the_webhook_is_switched_on_only_where_one_is_configured(environment, status):
     assert failure_webhook(environment).default_status.value == status
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1/hook", "refused"),
+        ("http://127.0.0.1:notaport/", "port"),
+        ("file:///etc/hostname", "not an http or https address"),
+    ],
+)
+def test_a_webhook_that_cannot_be_posted_to_is_said_and_not_raised(url, reason):
+    assert reason in posted(url, {"text": "a run failed"})

@@ -497,10 +497,8 @@ def living() -> Iterator[tuple[DemoServer, Disturbance, CachetReader]]:
         yield server, disturbance, reader_of(server)
 
 
-@settings(max_examples=1500, deadline=None)
-@given(
-    st.sampled_from([0, 30, 100, 420]), st.lists(some_load, max_size=3), st.lists(some_act, max_size=3)
-)
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from([0, 30, 100, 420]), st.lists(some_load, max_size=3), st.lists(some_act, max_size=3))
 def test_after_a_quiet_load_the_points_are_those_of_cachet_whatever_happened_before(
     living: tuple[DemoServer, Disturbance, CachetReader],
     first: int,

@@ -32,7 +32,7 @@ class PagedList:
         self.last_id = max(self.ids, default=0)
         self.throughout = set(self.ids)
 
-    async def __call__(self, number: int, *, descending: bool = False) -> Page:
+    async def __call__(self, number: int, *, descending: bool = False, per_page: int = PER_PAGE) -> Page:
         self.reads += 1
         turn = self.reads
         for _ in range(self.delays[turn % len(self.delays)] if self.delays else 0):
@@ -40,8 +40,8 @@ class PagedList:
         if turn in self.changes:
             self.change(*self.changes[turn])
         ids = self.ids[::-1] if descending else self.ids
-        first = (number - 1) * PER_PAGE
-        return Page(number, ids[first : first + PER_PAGE], len(ids) > first + PER_PAGE)
+        first = (number - 1) * per_page
+        return Page(number, ids[first : first + per_page], len(ids) > first + per_page)
 
     def change(self, kind: str, where: float, count: int) -> None:
         if kind == "appear":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dagster import Definitions, JobDefinition, in_process_executor, multiprocess_executor
+from dagster import Definitions, ExecutorDefinition, JobDefinition, in_process_executor, multiprocess_executor
 
 from cachet_dagster.definitions import defs
 
 
-def _with(executor: object, name: str) -> JobDefinition:
-    return Definitions.merge(defs, Definitions(executor=executor)).resolve_job_def(name)  # pyright: ignore
+def _with(executor: ExecutorDefinition, name: str) -> JobDefinition:
+    return Definitions.merge(defs, Definitions(executor=executor)).resolve_job_def(name)
 
 
 def tables_job() -> JobDefinition:
@@ -16,11 +16,11 @@ def tables_job() -> JobDefinition:
     return _with(multiprocess_executor, "cachet_sync")
 
 
-def points_job() -> JobDefinition:
-    """Return the points, each step in a process of its own."""
-    return _with(multiprocess_executor, "cachet_metric_points")
-
-
 def tables_job_in_process() -> JobDefinition:
     """Return the sync, in the process that runs it."""
     return _with(in_process_executor, "cachet_sync")
+
+
+def points_job_in_process() -> JobDefinition:
+    """Return the points, in the process that runs it."""
+    return _with(in_process_executor, "cachet_metric_points")

@@ -28,7 +28,6 @@ from cachet_dagster.source import (
 )
 from cachet_dagster.source.stored import read_stored
 from cachet_dagster.warehouse import Database, load
-from cachet_dagster.warehouse.database import DATASET
 from cachet_dagster.warehouse.points import PointsLoad
 
 from .children import Child, load_all, load_points, load_tables, look
@@ -146,7 +145,9 @@ def _kill_at(child: Child, path: Path, server: DemoServer, stage: str, rng: rand
     return "done" if finished else reached
 
 
-def killed_point_loads(folder: Path, kills: int, points: int, step_rows: int, *, seed: int = 1) -> Counter[str]:
+def killed_point_loads(
+    folder: Path, kills: int, points: int, step_rows: int, *, seed: int = 1
+) -> Counter[str]:
     """Kill a first load of points at random moments, and start it again each time.
 
     After each kill the points are the server's from the first one on, without a gap; at the end they are all.
@@ -171,7 +172,9 @@ def killed_point_loads(folder: Path, kills: int, points: int, step_rows: int, *,
             counted["kills"] += 1
             stored = rows(path, "metric_points")
             counted["kills after which there were points"] += stored > 0
-            assert not wrong_points(path, world, whole=False), f"kill {counted['kills']}: a gap, or a point twice"
+            assert not wrong_points(path, world, whole=False), (
+                f"kill {counted['kills']}: a gap, or a point twice"
+            )
             counted["survived"] += 1
         Child(load_points, path, server.url, step_rows, 1).result(600)
         counted["requests"] = server.request_count
@@ -264,13 +267,18 @@ def _measured(database: Database) -> dict[str, float]:
         }
     return {
         "resident MB": _resident() / 1e6,
-        "file handles": len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0,
+        "file handles": _file_handles(),
         "threads": threading.active_count(),
         "database MB": database.path.stat().st_size / 1e6,
         "files beside the database": len(list(database.path.parent.iterdir())),
         "points": rows(database.path, "metric_points"),
         **dlt,
     }
+
+
+def _file_handles() -> int:
+    handles = Path("/proc/self/fd")
+    return len(list(handles.iterdir())) if handles.exists() else 0
 
 
 def _resident() -> int:
@@ -283,7 +291,11 @@ def _living_differences(database: Database, truth: World) -> int:
     wrong = 0
     with database.reading() as opened:
         query = database.query(opened)
-        for table, origin in {"incidents": "incidents", "components": "components", "schedules": "schedules"}.items():
+        for table, origin in {
+            "incidents": "incidents",
+            "components": "components",
+            "schedules": "schedules",
+        }.items():
             found = {row["id"]: row["name"] for row in query(table, "SELECT id, name FROM {table}") or []}
             expected = {row["id"]: row["name"] for row in truth.rows(origin) if row["deleted_at"] is None}
             wrong += len(found.items() ^ expected.items())

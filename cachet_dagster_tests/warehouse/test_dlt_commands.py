@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import dlt
 import pytest
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
-from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.warehouse import Database
-from cachet_dagster_tests.defs.dagster_runs import Project
+from cachet_dagster.demo import DemoServer, World
+from cachet_dagster.source import TABLES, table_resource
+from cachet_dagster.warehouse import Database, load
+
+from .children import load_tables
 
 
-@pytest.fixture
-def loaded(tmp_path: Path) -> Project:
-    """Return a project whose incidents were loaded."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database into which two runs have loaded, the first of which found leftovers of a killed one."""
+    path = tmp_path_factory.mktemp("project") / "cachet.duckdb"
+    left = Path(get_dlt_pipelines_dir()) / ".cachet_pipeline-left"
+    left.mkdir(parents=True)
     with DemoServer(World.generate(incidents=7, components=2)) as server:
-        project = Project(folder, server.url, DEMO_TOKEN)
-        assert project.load_tables("incidents", "components").success
-    return project
+        assert load_tables(path, server.url) == []
+        assert load_tables(path, server.url) == []
+    return path
 
 
 def elsewhere(tmp_path: Path, *command: str) -> str:
@@ -36,30 +39,23 @@ def elsewhere(tmp_path: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_the_public_recipes_snippet_finds_the_rows_from_another_folder(
-    loaded: Project, tmp_path: Path
-) -> None:
+def test_the_public_recipes_snippet_finds_the_rows_from_another_folder(loaded: Path, tmp_path: Path) -> None:
     snippet = "import dlt; print(len(dlt.pipeline('cachet_pipeline').dataset().incidents.df()))"
 
     assert elsewhere(tmp_path, sys.executable, "-c", snippet).strip() == "7"
 
 
-def test_dlts_commands_tell_of_the_last_load_from_another_folder(loaded: Project, tmp_path: Path) -> None:
-    dlt = str(Path(sys.executable).with_name("dlt"))
+def test_dlts_commands_tell_of_the_last_load_from_another_folder(loaded: Path, tmp_path: Path) -> None:
+    command = str(Path(sys.executable).with_name("dlt"))
 
-    assert "dataset_name: cachet_data" in elsewhere(tmp_path, dlt, "pipeline", "cachet_pipeline", "info")
-    trace = elsewhere(tmp_path, dlt, "pipeline", "cachet_pipeline", "trace")
+    assert "dataset_name: cachet_data" in elsewhere(tmp_path, command, "pipeline", "cachet_pipeline", "info")
+    trace = elsewhere(tmp_path, command, "pipeline", "cachet_pipeline", "trace")
     assert "Step load COMPLETED" in trace
-    assert str(loaded.database) in trace
+    assert str(loaded) in trace
 
 
-def test_what_is_published_is_the_last_load_and_nothing_beside_it(loaded: Project) -> None:
+def test_what_is_published_is_the_last_load_and_nothing_beside_it(loaded: Path) -> None:
     pipelines = Path(get_dlt_pipelines_dir())
-    (pipelines / ".cachet_pipeline-left").mkdir()
-
-    with DemoServer(World.generate(incidents=1)) as server:
-        loaded.resource.base_url = server.url
-        Project.load_tables(loaded, "incidents")
 
     assert sorted(path.name for path in pipelines.iterdir() if "cachet_pipeline" in path.name) == [
         "cachet_pipeline",
@@ -72,27 +68,30 @@ def test_what_is_published_is_the_last_load_and_nothing_beside_it(loaded: Projec
     ]
 
 
-def test_nothing_of_a_load_lies_beside_the_database_or_in_it_twice(loaded: Project) -> None:
-    beside = {path.name for path in loaded.database.parent.iterdir() if path.name.startswith("cachet.duckdb")}
+def test_nothing_of_a_load_lies_beside_the_database_or_in_it_twice(loaded: Path) -> None:
+    beside = {path.name for path in loaded.parent.iterdir()}
     assert beside <= {"cachet.duckdb", "cachet.duckdb.lock", "cachet.duckdb.partitions.lock"}
-    with Database(loaded.database).reading() as opened:
+    with Database(loaded).reading() as opened:
         assert opened is not None
         schemas = opened.execute("SELECT DISTINCT schema_name FROM duckdb_tables()").fetchall()
     assert schemas == [("cachet_data",)]
 
 
 def test_the_oldest_records_of_loads_go_and_dlt_still_finds_its_state(tmp_path: Path) -> None:
-    before = os.environ.get("CACHET_KEEP_LOADS")
-    os.environ["CACHET_KEEP_LOADS"] = "2"
-    try:
-        with DemoServer(World.generate(components=2)) as server:
-            project = Project(tmp_path, server.url, DEMO_TOKEN)
-            for _ in range(4):
-                assert project.load_tables("components_groups").success
-    finally:
-        os.environ.pop("CACHET_KEEP_LOADS") if before is None else os.environ.update(CACHET_KEEP_LOADS=before)
+    database = Database(tmp_path / "cachet.duckdb", keep_loads=2)
+    for number in range(5):
+        load(database, [table_resource(TABLES["components_groups"], lambda number=number: [{"id": number}])])
 
-    # Two, and the one that brought dlt's state.
-    assert project.count("_dlt_loads") == 3
-    found = project.rows("SELECT count(*) FROM _dlt_pipeline_state JOIN _dlt_loads ON load_id = _dlt_load_id")
-    assert found == [(1,)]
+    with database.reading() as opened:
+        query = database.query(opened)
+        # Two, and the one that brought dlt's state.
+        assert query("_dlt_loads", "SELECT count(*) AS n FROM {table}") == [{"n": 3}]
+        assert query("components_groups", "SELECT id FROM {table}") == [{"id": 4}]
+    synced = dlt.pipeline(
+        "cachet_pipeline",
+        pipelines_dir=str(tmp_path / "pipelines"),
+        destination=dlt.destinations.duckdb(str(database.path)),
+        dataset_name="cachet_data",
+    )
+    synced.sync_destination()
+    assert synced.default_schema_name == "cachet_pipeline"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
+import duckdb
+
+from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.source import TABLES
-from cachet_dagster_tests.defs.dagster_runs import Project
+
+from .children import load_all, load_tables
 
 HOSTILE = [
     '"; DROP TABLE cachet_data.components; --',
@@ -30,32 +33,30 @@ def test_names_and_messages_land_as_they_are_and_do_nothing(tmp_path: Path) -> N
         world.update("incidents", number, name=text[:200], message=text)
     world.update("metrics", 1, name=HOSTILE[0], suffix=HOSTILE[2])
 
+    path = tmp_path / "cachet.duckdb"
     with DemoServer(world) as server:
-        project = Project(tmp_path, server.url, DEMO_TOKEN)
-        first, second = project.load_tables(), project.load_tables()
-        points = project.load_points()
+        assert load_all(path, server.url, checks=True) == []
+        # What is stored is compared with what is read.
+        assert load_all(path, server.url) == []
 
-    assert first.success
-    assert second.success
-    assert points.success
-    assert project.rows("SELECT name, description FROM components ORDER BY id") == [(t, t) for t in HOSTILE]
-    assert project.rows("SELECT name, message FROM incidents ORDER BY id") == [(t[:200], t) for t in HOSTILE]
-    # `dashboards` is not offered by this server, and made all the same.
-    found = {name for (name,) in project.rows("SELECT table_name FROM duckdb_tables()")}
-    assert found == {*TABLES, "_dlt_loads", "_dlt_pipeline_state", "_dlt_version"}
-    assert sorted(path.name for path in tmp_path.parent.iterdir()) == [tmp_path.name]
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("USE cachet_data")
+        names = connection.execute("SELECT name, description FROM components ORDER BY id").fetchall()
+        messages = connection.execute("SELECT name, message FROM incidents_by_id ORDER BY id").fetchall()
+        tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    assert names == [(text, text) for text in HOSTILE]
+    assert messages == [(text[:200], text) for text in HOSTILE]
+    assert tables == {*TABLES, "_dlt_loads", "_dlt_pipeline_state", "_dlt_version"}
 
 
-def test_what_no_database_can_hold_is_marked_and_nothing_else_is_lost(tmp_path: Path) -> None:
+def test_a_character_that_no_database_can_hold_is_marked_and_nothing_else_is_lost(tmp_path: Path) -> None:
     world = World.generate(components=2)
-    world.update("components", 1, name="before\0after", description="lone \ud800 surrogate")
+    world.update("components", 1, name="before\0after")
+    path = tmp_path / "cachet.duckdb"
 
     with DemoServer(world) as server:
-        project = Project(tmp_path, server.url, DEMO_TOKEN)
-        result = project.load_tables("components")
+        assert load_tables(path, server.url) == []
 
-    assert result.success
-    assert project.rows("SELECT name, description FROM components ORDER BY id") == [
-        ("before\ufffdafter", "lone \ufffd surrogate"),
-        ("Component 2", "What component 2 is for."),
-    ]
+    with duckdb.connect(str(path), read_only=True) as connection:
+        names = connection.execute("SELECT name FROM cachet_data.components ORDER BY id").fetchall()
+    assert names == [("before\ufffdafter",), ("Component 2",)]

@@ -1,0 +1,75 @@
+"""`dagster dev` as a newcomer starts it: a fresh home, a free port, and a page to load, until the test is done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+
+
+@contextmanager
+def dagster_dev(folder: Path, environment: Mapping[str, str], *, wait: float = 120) -> Iterator[str]:
+    """Run `dagster dev` in a folder and yield the UI's address.
+
+    Args:
+        folder: Where its home, its database and its log are kept.
+        environment: Variables to set beside those of this process.
+        wait: Seconds that it may take to start.
+    """
+    home = folder / "home"
+    home.mkdir(parents=True)
+    settings = (PROJECT / "dagster.yaml").read_text()
+    (home / "dagster.yaml").write_text(settings.replace("base_dir: .dagster", f"base_dir: {home}"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CACHET_")}
+    with (folder / "dagster-dev.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("dagster")),
+                *("dev", "-m", "cachet_dagster.definitions", "-h", "127.0.0.1", "-p", str(port)),
+            ],
+            cwd=folder,
+            env={**inherited, "DAGSTER_HOME": str(home), "DLT_DATA_DIR": str(folder / "dlt"), **environment},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _wait_for(f"{address}/server_info", process, time.monotonic() + wait)
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def chromium() -> str | None:
+    """Return the path of a Chromium on PATH, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], deadline: float) -> None:
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("dagster dev did not start; see dagster-dev.log") from None
+            time.sleep(0.5)
