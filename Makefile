@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run dev test check doctor bench soak test-ui screenshots clean
@@ -15,13 +16,20 @@ setup: .venv/.ready ## set up .venv
 	@if command -v uv >/dev/null 2>&1; then \
 		echo "setting up .venv with uv"; \
 		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
-		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable .; \
+		uv pip install --quiet --python $(BIN)/python $(PINNED) --group dev --editable .; \
 	else \
 		echo "setting up .venv with pip (this takes a minute)"; \
 		test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-			--constraint constraints.txt --group dev --editable .; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group dev --editable .; \
+	fi
+	@touch $@
+
+.venv/.ready-ui: .venv/.ready
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python $(PINNED) --group ui; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group ui; \
 	fi
 	@touch $@
 
@@ -41,6 +49,15 @@ check: setup ## lint, format, types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
+
+soak: setup ## the long proofs: kills, a thousand syncs, ten processes
+	@$(BIN)/python -m pytest -m soak -s cachet_dagster_tests/soak
+
+test-ui: setup .venv/.ready-ui ## the UI in headless Chromium, which has to be on PATH
+	@$(BIN)/python -m pytest -m ui cachet_dagster_tests/ui
+
+screenshots: setup .venv/.ready-ui ## the README's pictures, taken from the running program
+	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots
 
 bench: setup ## side by side with the public recipe and with the floor
 	@$(BIN)/python -m benchmarks

@@ -2,7 +2,13 @@
 
 import warnings
 
-from dagster import BetaWarning, Definitions, map_asset_specs, with_source_code_references
+from dagster import (
+    BetaWarning,
+    Definitions,
+    in_process_executor,
+    map_asset_specs,
+    with_source_code_references,
+)
 
 from cachet_dagster.defs.assets import cachet_tables, metric_points
 from cachet_dagster.defs.checks import fresh
@@ -41,4 +47,6 @@ defs = Definitions(
         failure_webhook(_environment),
     ],
     resources={"cachet": CachetResource()},
+    # Each run is one op: a process of its own for it would only cost seconds.
+    executor=in_process_executor,
 )

@@ -36,7 +36,6 @@ from cachet_dagster_tests.truth import RECORDED_AT  # noqa: E402
 TOKENS = recordings.tokens("v3")
 ADMIN = TOKENS["admin"]
 Serve = Callable[..., DemoServer]
-MakePipeline = Callable[..., dlt.Pipeline]
 
 
 def pytest_unconfigure() -> None:

@@ -170,7 +170,8 @@ class _PointsRead:
     async def batches(self, metric_ids: Sequence[int]) -> AsyncGenerator[list[MetricStep], None]:
         """Yield what was read, `step_rows` rows or STEP_SECONDS seconds at a time."""
         self._pace = Pace(metrics=len(metric_ids), step_rows=self._step_rows)
-        steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(_METRICS_AT_ONCE)
+        # One step may wait while another is loaded and the next is read: memory stays flat.
+        steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(1)
         async with self._reader.client:
             api = await self._reader.connect()
             listing = ENDPOINTS["metric_points"].listing(api.version)
@@ -386,9 +387,9 @@ def _columns_of(data: Any, columns: Callable[[Any], Sequence[list[Any]] | None])
         if found is None:
             return None
         arrays = [pa.array(values, at.type) for values, at in zip(found, _TEXT_SCHEMA, strict=True)]
-        return pa.Table.from_arrays(arrays, _TEXT_SCHEMA)
     except (KeyError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
         return None
+    return pa.Table.from_arrays(arrays, schema=_TEXT_SCHEMA)
 
 
 def _attributes(data: Any) -> Sequence[list[Any]] | None:

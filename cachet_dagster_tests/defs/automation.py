@@ -18,10 +18,12 @@ from dagster import (
     RunRequest,
     build_schedule_context,
     build_sensor_context,
+    materialize,
 )
 from dagster._core.utils import make_new_run_id
 
 from cachet_dagster.definitions import defs
+from cachet_dagster.defs.assets import cachet_tables
 from cachet_dagster.defs.specs import asset_key
 
 from .dagster_runs import QUIET, Project
@@ -71,6 +73,17 @@ class Automation(Project):
             run_config={**QUIET, **request.run_config},
             tags=request.tags,
             raise_on_error=False,
+        )
+
+    def load_metrics_as(self, job: str) -> ExecuteInProcessResult:
+        """Load the list of metrics alone, in a run with the tags of a job that loads every table."""
+        return materialize(
+            [cachet_tables],
+            selection=[asset_key("metrics")],
+            instance=self.instance,
+            resources={"cachet": self.resource},
+            run_config=QUIET,
+            tags=REPOSITORY.get_job(job).tags,
         )
 
     def under_way(

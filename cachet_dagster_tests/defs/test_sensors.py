@@ -289,8 +289,7 @@ def test_after_a_full_refresh_the_points_are_read_from_the_start(settled, server
     point = server.world.where("metric_points", metric_id=1)[0]
     server.world.delete("metric_points", point["id"], hard=True)
 
-    (refresh,) = settled.scheduled("cachet_full_refresh_schedule").run_requests
-    refreshed = settled.launch(refresh, "cachet_full_refresh")
+    refreshed = settled.load_metrics_as("cachet_full_refresh")
     settled.load_tables("metrics")
     (request,) = settled.tick(AFTER_SYNC).run_requests
     result = settled.launch(request)

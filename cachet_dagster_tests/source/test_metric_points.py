@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
-from cachet_dagster.source import CachetReader, CachetSettings
+from cachet_dagster.source import CachetReader, CachetSettings, metric_points
 from cachet_dagster.source.metric_points import MetricStep, read_points, sketch
 from cachet_dagster.source.stored import Cursor
+from cachet_dagster_tests import recordings
 from cachet_dagster_tests.conftest import Serve
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -547,3 +548,16 @@ def test_a_sketch_goes_from_the_lowest_block_to_the_highest() -> None:
     assert sketch([None]) == ""
     assert sketch([5.0]) == "▁"
     assert sketch([0.0, None, 1.0, 2.0]) == "▁▄█"
+
+
+def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row():
+    page = next(
+        exchange["body"]
+        for exchange in recordings.exchanges("v3", "bulk")
+        if exchange["path"].startswith("/api/metrics/1/points?per_page=100") and exchange["status"] == 200
+    )
+
+    columns = metric_points._columns_of(page["data"], metric_points._attributes)
+
+    assert columns is not None
+    assert columns.num_rows == 100

@@ -1,0 +1,144 @@
+"""In a real browser, as a newcomer goes about it: look, materialize all, watch, check, switch a schedule.
+
+Needs a Chromium on PATH and `make test-ui`, which installs Playwright; `dagster dev` is the real one, the page
+is the embedded Cachet in this process, so that it can be told to misbehave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World, living_world
+
+from .dagster_dev import chromium, dagster_dev
+
+playwright = pytest.importorskip("playwright.sync_api", reason="make test-ui installs Playwright")
+
+pytestmark = [
+    pytest.mark.ui,
+    pytest.mark.skipif(chromium() is None, reason="there is no Chromium on PATH: install Debian's chromium"),
+]
+
+GROUP = "/locations/cachet_dagster.definitions/asset-groups/cachet"
+ALIVE = 120_000
+"""Milliseconds within which a fresh start is to have loaded everything, without a click."""
+RUN = 240_000
+"""Milliseconds that a run may take on a slow machine."""
+
+
+class Newcomer:
+    """A browser on the UI."""
+
+    def __init__(self, page, address: str, server: DemoServer, folder: Path):
+        self.page = page
+        self.address = address
+        self.server = server
+        self.folder = folder
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.address}{path}")
+
+    def sees(self, text: str, *, within: int = 30_000, exact: bool = False) -> None:
+        try:
+            self.page.get_by_text(text, exact=exact).first.wait_for(timeout=within)
+        except playwright.TimeoutError:
+            self.picture("missed")
+            raise AssertionError(f"{text!r} is not to be seen; see {self.folder}") from None
+
+    def picture(self, name: str) -> None:
+        self.page.screenshot(path=str(self.folder / f"{name}.png"))
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory) -> Iterator[Newcomer]:
+    folder = tmp_path_factory.mktemp("ui")
+    page_rows = World(living_world(1, datetime.now(timezone.utc)).dump())
+    with DemoServer(page_rows, me=True) as server:
+        environment = {
+            "CACHET_BASE_URL": server.url,
+            "CACHET_API_TOKEN": DEMO_TOKEN,
+            "CACHET_DATABASE": str(folder / "cachet.duckdb"),
+        }
+        with dagster_dev(folder, environment) as address, playwright.sync_playwright() as started:
+            browser = started.chromium.launch(
+                executable_path=chromium(),
+                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+            )
+            page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            yield Newcomer(page, address, server, folder)
+            browser.close()
+
+
+def test_the_page_comes_alive_without_a_click(newcomer):
+    newcomer.open(GROUP)
+
+    newcomer.sees("metric_points", within=ALIVE)
+    newcomer.sees("4 partitions", within=ALIVE)
+    newcomer.open("/assets/cachet/metric_points?view=partitions")
+    newcomer.sees("Materialized (4)", within=ALIVE)
+    newcomer.open("/assets/cachet/incidents")
+    newcomer.sees("Row count", within=ALIVE)
+
+
+def test_materialize_all_runs_to_success(newcomer):
+    newcomer.open(GROUP)
+
+    newcomer.page.get_by_role("button", name="Materialize all").click()
+    dialog = newcomer.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="All", exact=True).click()
+    dialog.get_by_role("button", name="Launch backfill").click()
+
+    newcomer.open("/runs")
+    backfill = newcomer.page.get_by_role("row").filter(has_text="Backfill")
+    backfill.get_by_text("Completed").or_(backfill.get_by_text("Success")).first.wait_for(timeout=RUN)
+    newcomer.picture("runs")
+
+
+def test_an_asset_shows_its_rows_columns_and_lineage(newcomer):
+    newcomer.open("/assets/cachet/incidents")
+
+    newcomer.sees("Row count")
+    newcomer.sees("what went wrong, since when, and how it stands")
+    newcomer.sees("Cachet's id of the incident.")
+    newcomer.picture("asset")
+
+
+def test_a_partition_shows_its_own_metadata(newcomer):
+    newcomer.open("/assets/cachet/metric_points?view=partitions&partition=2")
+
+    newcomer.sees("rows_read", exact=True)
+    newcomer.sees("last_values", exact=True)
+    newcomer.picture("partition")
+
+
+def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(newcomer):
+    newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=no_sudden_loss")
+    newcomer.sees("Passed", within=RUN)
+
+    for number in newcomer.server.world.ids("incidents")[5:]:
+        newcomer.server.world.delete("incidents", number, hard=True)
+    newcomer.page.get_by_role("button", name="Materialize", exact=True).click()
+    newcomer.page.get_by_text("Failed").first.wait_for(timeout=RUN)
+
+    newcomer.sees("CACHET_MAX_LOSS")
+    newcomer.picture("failed-check")
+
+
+def test_a_schedule_is_switched_on_and_off(newcomer):
+    newcomer.open("/automation")
+    newcomer.sees("cachet_full_refresh_schedule")
+    row = newcomer.page.locator("div").filter(has_text="cachet_full_refresh_schedule")
+    switch = row.filter(has=newcomer.page.locator("input[type=checkbox]")).last.locator("input").last
+
+    before = switch.is_checked()
+    switch.click(force=True)
+    playwright.expect(switch).to_be_checked(timeout=30_000)
+    switch.click(force=True)
+    playwright.expect(switch).not_to_be_checked(timeout=30_000)
+
+    assert before is False
+    newcomer.picture("automation")
