@@ -104,12 +104,14 @@ def cachet_tables(
         # A run of checks alone asks Cachet for nothing.
         reads = reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
         loaded = [read for read in reads.values() if read.outcome in ("read", "not offered")]
+        # What a guest is refused gets its tables too, so that SQL finds them; their rows stay.
         resources = [
             table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
-            for read in loaded
+            for read in reads.values()
+            if read.outcome != "failed"
             for table in read.endpoint.tables
         ]
-        if resources:
+        if loaded:
             load(database, resources)
         if "metrics" in reads and reads["metrics"].error is None:
             _sync_partitions(context, reads["metrics"], connection)

@@ -91,7 +91,10 @@ class MetricStep:
 
 @dataclass
 class Pace:
-    """How fast points are being read: pages so far, since when, over how many metrics at once."""
+    """How fast points are being read: pages and rows so far, since when, metrics done and under way.
+
+    `parts` holds, for metrics of which something is handed over, how much of each that is (0 to 1).
+    """
 
     pages: int = 0
     rows: int = 0
@@ -100,6 +103,16 @@ class Pace:
     metrics_done: int = 0
     active: int = 0
     step_rows: int = STEP_ROWS
+    parts: dict[int, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        seconds = max(0.001, time.monotonic() - self.started)
+        done = (self.metrics_done + sum(self.parts.values())) / max(1, self.metrics)
+        left = f", about {seconds * (1 - done) / done:,.0f} s left" if done > 0.01 else ""
+        return (
+            f"points: {self.rows:,} rows on {self.pages:,} pages, {self.rows / seconds:,.0f} rows/s, "
+            f"{self.metrics_done:,} of {self.metrics:,} metrics{left}"
+        )
 
     def step_pages(self, granted: int | None) -> int:
         """Return the pages a metric may read before it hands them over, within `step_rows` and STEP_SECONDS."""
@@ -206,6 +219,7 @@ class _PointsRead:
                 finally:
                     self._pace.active -= 1
                     self._pace.metrics_done += 1
+                    self._pace.parts.pop(metric_id, None)
                     self._progress(self._pace)
 
         # As many metrics at once as there are connections while each takes one request, fewer when they
@@ -241,6 +255,7 @@ class _PointsRead:
                         done = step(pages)
                         await steps.put(done)
                         handed = pages[-1].ids[-1]
+                        self._pace.parts[metric_id] = count.part(handed)
                         cursor = Cursor(cursor.rows + done.rows.num_rows, handed)
                     return
                 except Moved as moved:
@@ -335,6 +350,10 @@ class _PointsRead:
         )
         page = self._parsed(answer, number, descending)
         count.rows += len(page.ids)
+        if page.ids:
+            low, high = sorted((page.ids[0], page.ids[-1]))
+            count.lowest = min(count.lowest or low, low)
+            count.highest = max(count.highest, high)
         self._pace.pages += 1
         self._pace.rows += len(page.ids)
         if self._pace.pages % 50 == 0:
@@ -358,6 +377,12 @@ class _PointsRead:
 class _Count:
     requests: int = 0
     rows: int = 0
+    lowest: float = 0
+    highest: float = 0
+
+    def part(self, handed: int) -> float:
+        """Return how much of the ids seen lies at or below the one handed over."""
+        return (handed - self.lowest) / max(1, self.highest - self.lowest)
 
 
 @dataclass(frozen=True)

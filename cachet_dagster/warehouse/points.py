@@ -7,6 +7,7 @@ Rows that Cachet deleted go away on a full refresh, when the metric has been rea
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from cachet_dagster.source.stored import Cursor, Stored, read_stored
 
 from .database import DATASET, Database
 from .load import load
+
+TOLD_SECONDS = 10.0
+"""Seconds between two lines on how a long load goes on."""
 
 _TABLE = f'"{DATASET}"."metric_points"'
 
@@ -76,6 +80,7 @@ class PointsLoad:
     say: Callable[[str], None]
     step_rows: int = STEP_ROWS
     reader: CachetReader = field(init=False)
+    _told: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.reader = CachetReader(self.settings, say=self.say)
@@ -92,7 +97,7 @@ class PointsLoad:
         Args:
             metric_ids: Whose points to load.
             full_refresh: Read all points from the start, and remove those that Cachet has no more.
-            progress: Called now and then.
+            progress: Called now and then; by default it is said every TOLD_SECONDS.
 
         Raises:
             CachetError: Nothing could be read, or a package could not be loaded.
@@ -106,7 +111,7 @@ class PointsLoad:
             metric_ids,
             cursors,
             full_refresh=full_refresh,
-            progress=progress,
+            progress=progress or self._tell,
             step_rows=self.step_rows,
         )
         # Where loading fails, reading is to end with it, whoever keeps the error.
@@ -131,6 +136,11 @@ class PointsLoad:
                 for step in finished:
                     yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
 
+    def _tell(self, pace: Pace) -> None:
+        if time.monotonic() - self._told >= TOLD_SECONDS:
+            self._told = time.monotonic()
+            self.say(str(pace))
+
     def prune(self, metric_ids: Sequence[int]) -> int:
         """Remove the points of all metrics but these, and return how many rows that were."""
         with self.database.writing() as connection:
@@ -143,11 +153,11 @@ class PointsLoad:
         """Load what is new or differs, and return how many rows of each metric that was."""
         batch = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
         batch = batch.cast(pa.schema([at.with_nullable(at.name != "id") for at in batch.schema]))
-        if not batch.num_rows:
-            return Counter(), Counter()
         with self.database.reading() as opened:
+            missing = opened is None or not _exists(opened)
             fresh = _fresh(opened, batch)
-        if not fresh.num_rows:
+        # A table that is not there yet is made even for metrics without points, so that SQL finds it.
+        if not fresh.num_rows and not missing:
             return Counter(), Counter()
         added = fresh.column("added")
         rows = fresh.drop_columns(["added"]).cast(batch.schema)

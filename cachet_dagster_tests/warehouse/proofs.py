@@ -75,8 +75,15 @@ def _preparing(database: Path, _server: DemoServer) -> bool:
 
 
 def _loading(database: Path, _server: DemoServer) -> bool:
-    wal = database.with_name(f"{database.name}.wal")
-    return wal.exists() and wal.stat().st_size > 0
+    return _written(database) > 0
+
+
+def _written(database: Path) -> int:
+    """Return how many bytes a load has written so far, to the log that is merged into the file at its end."""
+    try:
+        return database.with_name(f"{database.name}.wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 STAGES: dict[str, Callable[[Path, DemoServer], bool]] = {
@@ -100,7 +107,12 @@ def killed_table_loads(folder: Path, kills: int, *, seed: int = 1) -> Counter[st
         assert Child(load_tables, before, server.url).result() == []
     with DemoServer(a_page("new")) as server:
         shutil.copy(before, after)
-        assert Child(load_tables, after, server.url).result() == []
+        whole = Child(load_tables, after, server.url)
+        written = 0
+        while whole.alive:
+            written = max(written, _written(after))
+            time.sleep(0.0005)
+        assert whole.result() == []
         for table in REPLACED:
             assert differences(before, after, table), f"{table} cannot tell before from after"
         for number in range(kills):
@@ -108,7 +120,7 @@ def killed_table_loads(folder: Path, kills: int, *, seed: int = 1) -> Counter[st
             path = folder / f"kill-{number}" / "cachet.duckdb"
             path.parent.mkdir()
             shutil.copy(before, path)
-            reached = _kill_at(Child(load_tables, path, server.url), path, server, stage, rng)
+            reached = _kill_at(Child(load_tables, path, server.url), path, server, stage, written, rng)
             counted["kills"] += 1
             counted[f"killed while {reached}"] += 1
             replaced = 0
@@ -117,6 +129,7 @@ def killed_table_loads(folder: Path, kills: int, *, seed: int = 1) -> Counter[st
                 assert 0 in (old, new), f"killed while {reached}: {table} is neither before nor after"
                 replaced += new == 0
                 counted["tables compared"] += 1
+            counted["kills after all tables were replaced"] += replaced == len(REPLACED)
             counted["kills between the tables of a load"] += 0 < replaced < len(REPLACED)
             assert Child(load_tables, path, server.url).result() == []
             for table in REPLACED:
@@ -130,12 +143,22 @@ def killed_table_loads(folder: Path, kills: int, *, seed: int = 1) -> Counter[st
     return counted
 
 
-def _kill_at(child: Child, path: Path, server: DemoServer, stage: str, rng: random.Random) -> str:
-    """Kill a load a moment after it has reached a stage, and return how far it was."""
+def _kill_at(
+    child: Child, path: Path, server: DemoServer, stage: str, written: int, rng: random.Random
+) -> str:
+    """Kill a load a moment after it has reached a stage, and return how far it was.
+
+    While it is loading, the moment is how much it has `written`, which is the finer clock.
+    """
     server.clear_requests()
     while child.alive and not STAGES[stage](path, server):
         time.sleep(0.0005)
-    time.sleep(rng.uniform(0, 0.1))
+    if stage == "loading":
+        enough = written * rng.uniform(0.2, 1.0)
+        while child.alive and 0 < _written(path) < enough:
+            time.sleep(0.0002)
+    else:
+        time.sleep(rng.uniform(0, 0.1))
     reached = "reading"
     for name, there in STAGES.items():
         if there(path, server):
