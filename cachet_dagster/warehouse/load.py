@@ -87,6 +87,9 @@ def _pipeline(database: Database, folder: Path) -> Iterator[dlt.Pipeline]:
             destination_name=database.name,
             local_dir=str(database.path.parent),
             replace_strategy="insert-from-staging",
+            # Left unsaid, dlt empties and fills a table in one transaction only where its columns happen to
+            # spell CREATE, ALTER or DROP (`created_at`); others are lost by a kill in between.
+            supports_transactions=True,
         ),
         dataset_name=DATASET,
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from cachet_dagster.demo import DemoServer, World
+from cachet_dagster.source import TABLES, table_resource
+from cachet_dagster.warehouse import Database, LoadFailed, load
 
 from .children import Child, load_points, load_tables
 from .comparing import REPLACED, differences, rows, wrong_points
@@ -83,3 +85,28 @@ def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_load_and_that_of
 
     assert not left.exists()
     assert wrong_points(path, world) == 0
+
+
+def test_a_table_that_cannot_be_filled_is_not_emptied_either(tmp_path: Path) -> None:
+    database = Database(tmp_path / "cachet.duckdb")
+    link = {"incident_id": 1, "component_id": 1, "component_name": "kept"}
+    load(database, [table_resource(TABLES["incident_components"], lambda: [link])])
+    with database.writing() as connection:
+        assert connection is not None
+        connection.execute("USE cachet_data; ALTER TABLE incident_components RENAME TO before")
+        columns = ", ".join(
+            f'"{name}" {kind}'
+            for name, kind in connection.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'before'"
+            ).fetchall()
+        )
+        connection.execute(f"CREATE TABLE incident_components ({columns}, CHECK (component_id < 100))")
+        connection.execute("INSERT INTO incident_components FROM before; DROP TABLE before")
+
+    refused = {**link, "component_id": 100, "component_name": "refused"}
+    with pytest.raises(LoadFailed, match=r"failed at load .*CHECK constraint"):
+        load(database, [table_resource(TABLES["incident_components"], lambda: [refused])])
+
+    with database.reading() as opened:
+        found = database.query(opened)("incident_components", "SELECT component_name FROM {table}")
+    assert found == [{"component_name": "kept"}]
