@@ -137,6 +137,7 @@ def test_a_schedule_is_switched_on_and_off(newcomer):
     row = newcomer.page.locator("div[class*='ListItem_listItem__']")
     switch = row.filter(has_text="cachet_full_refresh_schedule").locator("input").last
 
+    playwright.expect(switch).to_be_enabled(timeout=60_000)
     before = switch.is_checked()
     switched = row.filter(has_text="cachet_full_refresh_schedule").locator("label").last
     switched.click()
