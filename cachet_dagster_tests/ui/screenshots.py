@@ -41,8 +41,6 @@ def main() -> int:
         for name, path in PICTURES.items():
             page.goto(f"{address}{path}")
             if name == "run":
-                page.get_by_text("cachet_sync").first.click()
-                page.goto(f"{address}{path}")
                 page.locator("a[href*='/runs/']").first.click()
             page.wait_for_timeout(6_000)
             page.screenshot(path=str(docs / f"{name}.png"))
