@@ -41,7 +41,9 @@ def main() -> int:
         for name, path in PICTURES.items():
             page.goto(f"{address}{path}")
             if name == "run":
-                page.locator("a[href*='/runs/']").first.click()
+                row = page.locator("div[class*='VirtualizedTable_row']").filter(has_text="cachet_sync")
+                row.get_by_text("Success").wait_for(timeout=120_000)
+                row.locator("a[href*='/runs/']").first.click()
             page.wait_for_timeout(6_000)
             page.screenshot(path=str(docs / f"{name}.png"))
             print(f"docs/{name}.png")
