@@ -21,7 +21,7 @@ def doctor() -> int:
         nonlocal healthy
         healthy = healthy and good
         mark = "[green]✓[/green]" if good else "[red]✗[/red]"
-        console.print(f"{mark} {name:11}", end="")
+        console.print(f"{mark} {name:12}", end="")
         console.print(text, markup=False)
 
     try:
