@@ -150,7 +150,7 @@ def read_points(
         CachetError: Nothing could be read at all. A single metric's failure is in its last step.
     """
     work = _PointsRead(reader, {} if full_refresh else cursors, progress or (lambda _pace: None), step_rows)
-    return iterate(partial(work.batches, metric_ids))
+    return iterate(partial(work.batches, list(dict.fromkeys(metric_ids))))
 
 
 def sketch(values: Iterable[float | None]) -> str:
