@@ -1,8 +1,8 @@
-"""`python -m benchmarks` (or `make bench`): runs the scenarios, prints tables and a summary, and writes them as JSON.
+"""`python -m benchmarks` (or `make bench`): runs the scenarios and reports, as tables and as JSON.
 
-One decision shapes it: this process only starts others, one server per scenario and one contender at a time, so that
-nothing runs beside what is measured. Contenders take turns within each repetition, so a slow minute of the machine
-falls on all of them.
+One decision shapes it: this process only starts others, one server per scenario and one contender at a time,
+so that nothing runs beside what is measured. Contenders take turns within each repetition, so a slow minute
+of the machine falls on all of them. What was not run is named in the report.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import json
 import os
 import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contender import Result
-from benchmarks.scenarios import LIMIT, PROMISES, SCENARIOS, Medians, Scenario, floor_seconds, limit_seconds
+from benchmarks.scenarios import AIMS, SCENARIOS, Found, Scenario, Summary, floor_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT = 3_600  # seconds that one contender may take
@@ -59,8 +58,11 @@ def server(scenario: Scenario) -> Iterator[str]:
         process.wait()
 
 
-def contend(contender: str, scenario: Scenario, url: str) -> Result | str:
-    """One contender, once, in a process and a folder of its own; a text where it failed."""
+def contend(contender: str, scenario: Scenario, *urls: str) -> Result | str:
+    """One contender, once, in a process and a folder of its own; a text where it failed.
+
+    `urls`: the scenario's server, and one with a few rows of the same kinds.
+    """
     with tempfile.TemporaryDirectory(prefix="cachet-bench-") as folder:
         environment = {
             name: value
@@ -73,12 +75,12 @@ def contend(contender: str, scenario: Scenario, url: str) -> Result | str:
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
-        command = [sys.executable, "-m", "benchmarks.contender", contender, url, folder]
+        command = [sys.executable, "-m", "benchmarks.contender", contender, folder]
         log = Path(folder, "log")
         with log.open("w") as errors:
             try:
                 run = subprocess.run(
-                    [*command, json.dumps(asdict(scenario.world))],
+                    [*command, json.dumps(asdict(scenario.world)), *urls],
                     cwd=folder,
                     env=environment,
                     stdout=subprocess.PIPE,
@@ -89,7 +91,7 @@ def contend(contender: str, scenario: Scenario, url: str) -> Result | str:
             except subprocess.TimeoutExpired:
                 return f"not finished after {TIMEOUT} s"
         if run.returncode:
-            return f"exit code {run.returncode}; the end of its log:\n{log.read_text()[-2_000:]}"
+            return f"exit code {run.returncode}\n{log.read_text()[-2_000:]}"
         return Result(**json.loads(run.stdout.splitlines()[-1]))
 
 
@@ -98,10 +100,14 @@ def run_scenario(name: str, repeat: int, only: list[str] | None) -> tuple[dict[s
     results: dict[str, list[Result]] = {}
     failures = []
     contenders = [contender for contender in scenario.contenders if not only or contender in only]
-    with server(scenario) as url:
-        for turn in range(1 if scenario.once else repeat):
+    with contextlib.ExitStack() as servers:
+        few = servers.enter_context(server(replace(scenario, world=scenario.world.few(), limit=0)))
+        url = ""
+        for turn in range(repeat if contenders else 0):
+            if not url or scenario.limit:  # what a turn leaves of the limit's minute is not for the next
+                url = servers.enter_context(server(scenario))
             for contender in contenders:
-                result = contend(contender, scenario, url)
+                result = contend(contender, scenario, url, few)
                 if isinstance(result, str):
                     failures.append(f"{name}, {contender}: {result}")
                     console.print(f"  {contender} failed", style="red")
@@ -113,90 +119,125 @@ def run_scenario(name: str, repeat: int, only: list[str] | None) -> tuple[dict[s
     return results, failures
 
 
-def median(results: list[Result]) -> Result:
-    """The run with the median time; its other numbers belong to it."""
-    middle = statistics.median_low(result.seconds for result in results)
-    return next(result for result in results if result.seconds == middle)
-
-
 COLUMNS = (
-    "contender", "requests", "seconds", "CPU s", "rows", "rows/s", "peak MB", "x floor", "recipe /", "differences"
+    "contender", "runs", "seconds", "min–max", "requests", "rows/s", "peak MB", "× floor", "recipe ÷",
+    "differences",
 )  # fmt: skip
 
 
-def lines(scenario: Scenario, medians: Medians) -> list[tuple[str, ...]]:
-    """The table's lines, one per contender, as text."""
-    floor, recipe = floor_seconds(scenario, medians), medians.get("recipe")
-    return [
-        (
-            contender,
-            f"{result.requests:,}",
-            f"{result.seconds:.2f}",
-            f"{result.cpu_seconds:.2f}",
-            f"{result.rows:,}" if result.rows else "",
-            f"{result.rows / result.seconds:,.0f}" if result.rows else "",
-            f"{result.peak_mb:.0f}",
-            f"{result.seconds / floor:.2f}" if floor else "",
-            f"{recipe.seconds / result.seconds:.1f}" if recipe else "",
-            "" if result.differences is None else str(result.differences),
-        )
-        for contender, result in medians.items()
-    ]
+def lines(name: str, found: Found) -> list[tuple[str, ...]]:
+    """A scenario's lines, one per contender, as text."""
+    floor = recipe = None
+    with contextlib.suppress(KeyError):
+        floor = floor_seconds(name, found)
+    with contextlib.suppress(KeyError):
+        recipe = found[name]["recipe"].seconds
+    empty = ("0", "no result" if name in found else "not run", *[""] * (len(COLUMNS) - 3))
+    runs = {contender: found.get(name, {}).get(contender) for contender in SCENARIOS[name].contenders}
+    return [(contender, *(_cells(run, floor, recipe) if run else empty)) for contender, run in runs.items()]
 
 
-def show(scenario: Scenario, medians: Medians) -> None:
+def _cells(run: Summary, floor: float | None, recipe: float | None) -> tuple[str, ...]:
+    return (
+        str(run.runs),
+        f"{run.seconds:.2f}",
+        f"{run.fastest:.2f}–{run.slowest:.2f}",
+        f"{run.requests:,}",
+        f"{run.rows / run.seconds:,.0f}" if run.rows else "",
+        f"{run.peak_mb:.0f}",
+        f"{run.seconds / floor:.2f}" if floor else "",
+        f"{recipe / run.seconds:.1f}" if recipe else "",
+        "" if run.differences is None else str(run.differences),
+    )
+
+
+def show(name: str, found: Found) -> None:
     table = Table(*COLUMNS)
     for column in table.columns[1:]:
         column.justify = "right"
-    for line in lines(scenario, medians):
-        table.add_row(*line)
+    for cells in lines(name, found):
+        table.add_row(*cells)
     console.print(table)
-    for contender, result in medians.items():
-        for text, value in result.notes.items():
-            console.print(f"  {contender}: {text} {value}")
-        if scenario.limit:
-            least = limit_seconds(result.requests, LIMIT)
-            console.print(
-                f"  {contender}: {least:.0f} s by the limit's own arithmetic, {result.refused} refused"
-            )
 
 
-def promises(medians: dict[str, Medians]) -> list[dict]:
-    found = []
-    for promise in PROMISES:
-        with contextlib.suppress(KeyError):
-            of_scenario = medians[promise.scenario]
-            found.append(
-                {
-                    "scenario": promise.scenario,
-                    "promise": promise.text,
-                    "value": promise.value(of_scenario),
-                    "bound": f"{'at least' if promise.at_least else 'at most'} {promise.bound:g}",
-                    "kept": promise.kept(of_scenario),
-                }
-            )
-    return found
+def verdicts(found: Found) -> list[dict]:
+    return [
+        {
+            "scenario": aim.scenario,
+            "aim": aim.text,
+            "bound": f"{'at least' if aim.at_least else 'at most'} {aim.bound:g}",
+            "measured": value,
+            "verdict": verdict,
+        }
+        for aim in AIMS
+        for value, verdict in [aim.verdict(found)]
+    ]
 
 
-def summary(medians: dict[str, Medians], repeat: int) -> str:
-    """All tables in one, as Markdown for the README."""
-    text = ["| scenario | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-    for name, of_scenario in medians.items():
-        text += [f"| {name} | " + " | ".join(line) + " |" for line in lines(SCENARIOS[name], of_scenario)]
-    text += ["", "| promise | scenario | bound | measured | kept |", "|---|---|---|---|---|"]
-    for found in promises(medians):
-        kept = "yes" if found["kept"] else "**no**"
-        text.append(
-            f"| {found['promise']} | {found['scenario']} | {found['bound']} | {found['value']:.4g} | {kept} |"
-        )
+def report(found: Found, failures: list[str]) -> str:
+    """All of it as Markdown: every scenario, run or not, the aims, and what else was noted."""
+    text = [_row("scenario", *COLUMNS), _row(*["---"] * (len(COLUMNS) + 1))]
+    for name, scenario in SCENARIOS.items():
+        floor = f"; floor: {' + '.join(scenario.floor)}" if scenario.floor else ""
+        text += [_row(f"{name}{floor}", *cells) for cells in lines(name, found)]
+    text += ["", _row("scenario", "aim", "bound", "measured", "verdict"), _row(*["---"] * 5)]
+    for it in verdicts(found):
+        measured = "" if it["measured"] is None else _number(it["measured"])
+        verdict = "**missed**" if it["verdict"] == "missed" else it["verdict"]
+        text.append(_row(it["scenario"], it["aim"], it["bound"], measured, verdict))
+    noted = [
+        f"- {name}, {contender}: {what} {_number(value)}"
+        for name, of_scenario in found.items()
+        for contender, run in of_scenario.items()
+        for what, value in run.notes.items()
+    ]
     machine = environment()
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     text += [
+        *(["", *noted] if noted else []),
         "",
-        f"{machine['cpus']} CPU cores, {machine['machine']}, Python {machine['python']}; {versions}."
-        f" Medians of {repeat}; imports excluded, server in another process.",
+        f"Not run: {', '.join(not_run(found)) or 'nothing, all scenarios were'}.",
+        *[f"Failed: {failure.splitlines()[0]}." for failure in failures],
+        f"{machine['cpus']} CPU cores, {machine['machine']}, Python {machine['python']}; {versions}.",
+        "Seconds are the median of the runs; requests, peak memory and differences are the worst of them. "
+        "Imports are excluded, the server is another process.",
     ]
     return "\n".join(text)
+
+
+def not_run(found: Found) -> list[str]:
+    return [name for name in SCENARIOS if name not in found]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".removesuffix(".00")
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def save(
+    path: Path, runs: Mapping[str, Mapping[str, Sequence[Result]]], found: Found, failures: list[str]
+) -> None:
+    """Write every run's numbers, and what follows from them."""
+    document = {
+        "environment": environment(),
+        "runs": {
+            name: {
+                contender: [asdict(result) for result in results] for contender, results in of_name.items()
+            }
+            for name, of_name in runs.items()
+        },
+        "summaries": {
+            name: {contender: asdict(summary) for contender, summary in of_name.items()}
+            for name, of_name in found.items()
+        },
+        "aims": verdicts(found),
+        "not_run": not_run(found),
+        "failures": failures,
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def environment() -> dict:
@@ -225,30 +266,19 @@ def main() -> int:
     # So that a stopped benchmark stops its server and its contender too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs: dict[str, dict[str, list[Result]]] = {}
-    medians: dict[str, Medians] = {}
+    found: dict[str, dict[str, Summary]] = {}
     failures: list[str] = []
     for name in args.scenario:
         console.print(f"\n[bold]{name}[/bold]: {SCENARIOS[name].title}", highlight=False)
         runs[name], failed = run_scenario(name, args.repeat, args.contender)
         failures += failed
-        medians[name] = {contender: median(results) for contender, results in runs[name].items()}
-        show(SCENARIOS[name], medians[name])
-    print(f"\n{summary(medians, args.repeat)}")
+        found[name] = {contender: Summary.of(results) for contender, results in runs[name].items()}
+        show(name, found)
+        if args.json:
+            save(args.json, runs, found, failures)
+    print(f"\n{report(found, failures)}")
     for failure in failures:
         console.print(failure, style="red", highlight=False, markup=False)
-    if args.json:
-        document = {
-            "environment": environment(),
-            "runs": {
-                name: {
-                    contender: [asdict(result) for result in results] for contender, results in found.items()
-                }
-                for name, found in runs.items()
-            },
-            "promises": promises(medians),
-            "failures": failures,
-        }
-        args.json.write_text(json.dumps(document, indent=2) + "\n")
     return 1 if failures else 0
 
 

@@ -1,7 +1,7 @@
-"""The floor of Dagster itself: an asset that does nothing but say, for each of its partitions, that it was materialized.
+"""The floor of Dagster itself: an asset that only says, for each of its partitions, that it was materialized.
 
-One decision shapes it: it is the same kind of op as this project's (one run over a range of dynamic partitions, one event
-with metadata of its own per key), so what a run costs beyond it is not Dagster's doing.
+One decision shapes it: it is the same kind of op as this project's (one run over a range of dynamic
+partitions, one event with metadata of its own per key), so what a run costs beyond it is not Dagster's doing.
 """
 
 import dagster as dg

@@ -1,9 +1,10 @@
-"""One contender, once, in this process: prepare, start the clock, run, stop it, then compare its rows.
+"""One contender, once, in this process: warm up, prepare, start the clock, run, stop it, compare its rows.
 
-One decision shapes it: a contender is a function that imports and prepares whatever it needs and returns a `Work`; only
-`Work.run` is timed. So imports are excluded everywhere, in the same way. Requests are what the server counted while the
-clock ran. Run by `python -m benchmarks`; alone: `python -m benchmarks.contender NAME URL FOLDER '{"metrics": 20, …}'`,
-which prints one line of JSON.
+One decision shapes it: a contender is a function that prepares whatever it needs and returns a `Work`; only
+`Work.run` is timed, and all of it has been done once before for a page of a few rows. So imports are excluded
+everywhere, in the same way, those too that a library makes at its first load. Requests are what the server
+counted while the clock ran. Run by `python -m benchmarks`; alone, which prints one line of JSON:
+`python -m benchmarks.contender NAME FOLDER '{"metrics": 20, …}' URL URL_OF_THE_FEW_ROWS`.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Bench:
 
 @dataclass
 class Work:
-    """What a contender gives back: `run` is timed; afterwards `database` (a DuckDB file) holds `tables`, for each of
-    the world's tables a SELECT with that table's columns, times in seconds since 1970."""
+    """What a contender gives back: `run` is timed; afterwards `database` (a DuckDB file) holds `tables`, for
+    each of the world's tables a SELECT with that table's columns, times in seconds since 1970."""
 
     run: Callable[[], None]
     database: Path | None = None
@@ -69,9 +70,13 @@ class Result:
     notes: dict
 
 
-def measure(name: str, bench: Bench) -> Result:
+def prepare(name: str, bench: Bench) -> Work:
     module, function = CONTENDERS[name].split(":")
-    work: Work = getattr(importlib.import_module(module), function)(bench)
+    return getattr(importlib.import_module(module), function)(bench)
+
+
+def measure(name: str, bench: Bench) -> Result:
+    work = prepare(name, bench)
     before = served(bench.url)
     cpu, started = time.process_time(), time.perf_counter()
     work.run()
@@ -105,7 +110,7 @@ def _peak_mb() -> float:
 
 
 def compare(work: Work, world: World) -> tuple[int, int]:
-    """Rows found, and rows in which what was found and what the world's formulas say differ, in either direction."""
+    """Rows found, and rows in which what was found and what the formulas say differ, in either direction."""
     import duckdb
 
     rows = differences = 0
@@ -125,8 +130,12 @@ def compare(work: Work, world: World) -> tuple[int, int]:
 
 
 def main() -> None:
-    name, url, folder, world = sys.argv[1:]
-    result = measure(name, Bench(url, World(**json.loads(world)), Path(folder)))
+    name, folder, counts, url, url_of_few = sys.argv[1:]
+    bench = Bench(url, World(**json.loads(counts)), Path(folder))
+    few = Bench(url_of_few, bench.world.few(), bench.folder / "warm-up")
+    few.folder.mkdir()
+    prepare(name, few).run()
+    result = measure(name, bench)
     print(json.dumps(asdict(result)))
 
 

@@ -1,8 +1,8 @@
-"""The floor: the least code that fetches the same pages as fast as this machine can and puts them into DuckDB.
+"""The floor: the least code that puts the same pages into DuckDB as fast as this machine can fetch them.
 
-One decision shapes it: it may know what a real reader has to find out (how many pages there are, which incidents need
-their detail, that nothing moves or fails meanwhile), so it has no pipeline, state, retry or orchestration, and whatever
-another contender takes beyond it is the price of those.
+One decision shapes it: it may know what a real reader has to find out (how many pages there are, which
+incidents need their detail, that nothing moves or fails meanwhile), so it has no pipeline, state, retry or
+orchestration, and whatever another contender takes beyond it is the price of those.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Table:
 
 
 def _columns(rows: Iterable[dict], *names: str) -> list:
-    """The attributes of JSON:API rows as columns, one tuple for each name; () for each where there is no row."""
+    """The attributes of JSON:API rows as columns, one tuple for each name; empty where there is no row."""
     return list(zip(*map(itemgetter(*names), map(_attributes, rows)), strict=True)) or [() for _ in names]
 
 
@@ -123,17 +123,18 @@ def points(bench: Bench) -> Work:
 
 
 def incidents(bench: Bench) -> Work:
-    """Incidents with updates and links; asks for a detail where the list page's link cannot be right (FACTS)."""
+    """Incidents with updates and links; asks for a detail where the list's link cannot be right (FACTS)."""
     database = bench.folder / "floor.duckdb"
     number, text, time = pa.int64(), pa.string(), pa.timestamp("s")
     connection = duckdb.connect(str(database))
     incidents = Table(
-        connection, "incidents", id=number, guid=text, name=text, message=text, visible=number, notifications=number,
-        meta=text, status=number, occurred_at=time, published_at=time, created_at=time, updated_at=time,
+        connection, "incidents", id=number, guid=text, name=text, message=text, visible=number,
+        notifications=number, meta=text, status=number, occurred_at=time, published_at=time, created_at=time,
+        updated_at=time,
     )  # fmt: skip
     updates = Table(
-        connection, "incident_updates", id=number, incident_id=number, message=text, status=number, created_at=time,
-        updated_at=time,
+        connection, "incident_updates", id=number, incident_id=number, message=text, status=number,
+        created_at=time, updated_at=time,
     )  # fmt: skip
     links = Table(
         connection, "incident_components", incident_id=number, component_id=number, component_status=number
@@ -203,7 +204,8 @@ def incidents(bench: Bench) -> Work:
         {
             "incidents": f"SELECT id, name, {created} FROM incidents",
             "incident_updates": f"SELECT id, incident_id, {created} FROM incident_updates",
-            "incident_components": "SELECT incident_id, component_id, component_status FROM incident_components",
+            "incident_components": """
+                SELECT incident_id, component_id, component_status FROM incident_components""",
         },
     )
 

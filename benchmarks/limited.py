@@ -1,7 +1,7 @@
 """This project's embedded Cachet with a benchmark's rows and a real rate limit, in a process of its own.
 
-One decision shapes it: the limit is the embedded server's own, which the contract tests hold to the recordings; what is
-added is only a count of requests and refusals at `GET /_count`, which the limit does not see.
+One decision shapes it: the limit is the embedded server's own, which the contract tests hold to the
+recordings; what is added is only a count of requests and refusals at `GET /_count`, unseen by the limit.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""The public recipe: dlt's generic `rest_api` source as dltHub's page on Cachet describes it, everything else default.
+"""The public recipe: dlt's generic `rest_api` source as dltHub's page on Cachet describes it, else defaults.
 
-One decision shapes it: nothing is set that the page does not name (base URL, the `X-Cachet-Token` header, the paths,
-the data selector), so paging is what `rest_api` detects by itself: one page of 15 after the other, along `links.next`.
+One decision shapes it: nothing is set that the page does not name (base URL, the `X-Cachet-Token` header, the
+paths, the data selector), so paging is what `rest_api` detects by itself: one page of 15 after the other,
+along `links.next`.
 
-What it loses against a real Cachet 3, and does not notice: the token, since Cachet 3 ignores that header and answers as
-to a guest (FACTS), so rows that only a token may see are missing; the order, since the points' default order is no
-order, so on a busy server rows can repeat or vanish between pages; and `append` doubles each row at the next load.
-Here, with public metrics on a server at rest and one load, every row arrives. JSON:API's `attributes` stay nested:
-dlt flattens them to `attributes__id`, `attributes__created__string` (the server's local time, taken for UTC) and so on,
-beside the envelope's `id` (text) and `type`, and `attributes__created__human` makes each row differ at each load.
+What it loses against a real Cachet 3, and does not notice: the token, since Cachet 3 ignores that header and
+answers as to a guest (FACTS), so rows that only a token may see are missing; the order, since the points'
+default order is no order, so on a busy server rows can repeat or vanish between pages; and `append` doubles
+each row at the next load. Here, with public metrics on a server at rest and one load, every row arrives.
+JSON:API's `attributes` stay nested: dlt flattens them to `attributes__id`, `attributes__created__string` (the
+server's local time, taken for UTC) and so on, beside the envelope's `id` (text) and `type`, and
+`attributes__created__human` makes each row differ at each load.
 """
 
 from __future__ import annotations

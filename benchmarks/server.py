@@ -1,9 +1,10 @@
-"""A Cachet 3 with ready-made pages, in a process of its own, so that no contender waits for it or shares its CPU time.
+"""A Cachet 3 with ready-made pages, in a process of its own, so that no contender shares its CPU time.
 
-One decision shapes it: an answer is bytes, headers included, built before the first request (`--ready`) or at the
-first that asks for it; after that a request costs a dictionary lookup and one write. Paging, sorting and the broken `links.next` (which forgets
-`per_page` and `sort`) are those of the recorded server. `GET /_count` tells how many requests were served, itself not
-counted. Run it as `python -m benchmarks.server --metrics 20 --points 5000`; it prints its address.
+One decision shapes it: an answer is bytes, headers included, built before the first request (`--ready`) or at
+the first that asks for it; after that a request costs a dictionary lookup and one write. Paging, sorting and
+the broken `links.next` (which forgets `per_page` and `sort`) are those of the recorded server. `GET /_count`
+tells how many requests were served, itself not counted. Run it as `python -m benchmarks.server --metrics 20
+--points 5000`; it prints its address.
 """
 
 # ruff: noqa: UP031 - JSON is full of braces, and % leaves them alone.
@@ -34,7 +35,7 @@ def _answer(kind: tuple[bytes, bytes], body: str | bytes) -> bytes:
 
 
 class Ask(NamedTuple):
-    """A request reduced to what its answer depends on, so that spelling and order of the query do not matter."""
+    """A request reduced to what its answer depends on: not on how the query is spelled and ordered."""
 
     path: tuple[str, ...]
     sort: str = "id"
@@ -113,7 +114,7 @@ class Pages:
         return number.isdigit() and 1 <= int(number) <= last
 
     def _list(self, ask: Ask, count: int, rows: Callable) -> bytes:
-        """The page that `ask` asks for; `rows(first, stop, step)` gives the rows at positions in order of id."""
+        """The page asked for; `rows(first, stop, step)` gives the rows at positions in order of id."""
         _, sort, per_page, page, _ = ask
         if sort not in ("id", "-id"):
             return _answer(_BAD, json.dumps({"message": f"Requested sort(s) `{sort}` is not allowed."}))

@@ -1,13 +1,13 @@
-"""The status page that the benchmarks load: rows made by formula, so that none has to be stored to be verified.
+"""The status page that the benchmarks load: rows made by formula, so that none is stored to be verified.
 
-Each table's rows are written twice, on purpose: once as Cachet 3's JSON, in Python, for the server, and once as SQL,
-for the verification. A slip in one shows as a difference.
+Each table's rows are written twice, on purpose: once as Cachet 3's JSON, in Python, for the server, and once
+as SQL, for the verification. A slip in one shows as a difference.
 """
 
 # ruff: noqa: UP031 - JSON is full of braces, and % leaves them alone.
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 EPOCH = datetime(2020, 1, 1)
@@ -21,19 +21,21 @@ _TIMES = [(EPOCH + timedelta(seconds=STEP * i)).strftime(" %H:%M:%S") for i in r
 _DAYS = [(EPOCH + timedelta(days=i)).strftime("%Y-%m-%d") for i in range(2_000)]
 
 _POINT = (
-    '{"id":"%d","type":"metricPoints","attributes":{"id":%d,"metric_id":%d,"calculated_value":%.7g,"value":%.6g,'
-    '"counter":%d,"created":{"human":"1 year ago","string":"%s"},"updated":{"human":"1 year ago","string":"%s"}}}'
+    '{"id":"%d","type":"metricPoints","attributes":{"id":%d,"metric_id":%d,"calculated_value":%.7g,'
+    '"value":%.6g,"counter":%d,"created":{"human":"1 year ago","string":"%s"},'
+    '"updated":{"human":"1 year ago","string":"%s"}}}'
 )
 _METRIC = (
     '{"id":"%d","type":"metrics","attributes":{"id":%d,"name":"Metric %d","suffix":"ms","description":null,'
-    '"default_value":0,"calc_type":1,"display_chart":true,"places":2,"default_view":0,"threshold":5,"order":%d,'
-    '"visible":1,"created":{"human":"6 years ago","string":"2019-12-01 00:00:00"},'
+    '"default_value":0,"calc_type":1,"display_chart":true,"places":2,"default_view":0,"threshold":5,'
+    '"order":%d,"visible":1,"created":{"human":"6 years ago","string":"2019-12-01 00:00:00"},'
     '"updated":{"human":"6 years ago","string":"2019-12-01 00:00:00"}}}'
 )
 _INCIDENT = (
     '{"id":"%d","type":"incidents","attributes":{"id":%d,"guid":"%08x-0000-4000-8000-%012x",'
-    '"name":"Incident %d: trouble","message":"We are looking into **trouble** %d.\\n\\n- line one\\n- line \\"two\\"'
-    ' — ünïcode ☃","visible":1,"stickied":false,"notifications":0%s,"status":{"human":"%s","value":%d},'
+    '"name":"Incident %d: trouble",'
+    '"message":"We are looking into **trouble** %d.\\n\\n- line one\\n- line \\"two\\" — ünïcode ☃",'
+    '"visible":1,"stickied":false,"notifications":0%s,"status":{"human":"%s","value":%d},'
     '"occurred":{"human":"1 year ago","string":"%s"},"published":{"human":"1 year ago","string":"%s"},'
     '"created":{"human":"1 year ago","string":"%s"},"updated":{"human":"1 year ago","string":"%s"}}%s}'
 )
@@ -43,10 +45,11 @@ _UPDATE = (
     '"created":{"human":"1 year ago","string":"%s"},"updated":{"human":"1 year ago","string":"%s"}}}'
 )
 _COMPONENT = (
-    '{"id":"%d","type":"components","attributes":{"id":%d,"name":"Service %d","description":"Service number %d — '
-    '\\"quoted\\", ünïcode ☃ & <b>markup</b>","link":"https://example.com/s/%d","order":%d,'
-    '"status":{"human":"Operational","value":1},"latest_status":{"human":"Major outage","value":4},"enabled":true%s,'
-    '"created":{"human":"6 years ago","string":"2019-12-01 00:00:00"},'
+    '{"id":"%d","type":"components","attributes":{"id":%d,"name":"Service %d",'
+    '"description":"Service number %d — \\"quoted\\", ünïcode ☃ & <b>markup</b>",'
+    '"link":"https://example.com/s/%d","order":%d,'
+    '"status":{"human":"Operational","value":1},"latest_status":{"human":"Major outage","value":4},'
+    '"enabled":true%s,"created":{"human":"6 years ago","string":"2019-12-01 00:00:00"},'
     '"updated":{"human":"6 years ago","string":"2019-12-01 00:00:00"}%s}%s}'
 )
 _INCIDENT_STATUS = ("Unknown", "Investigating", "Identified", "Watching", "Fixed")
@@ -70,10 +73,10 @@ def _when(seconds: int) -> str:
 class World:
     """How many rows of each kind there are.
 
-    `points` is per metric. Ids of points are global, as Cachet's are: block-wise (a metric's points follow each other)
-    or `interleaved` (the metrics took turns). The components are 200 for the same share of links as in a recorded
-    Cachet, a third, to repeat a component already seen on their list page: those are the links whose status only
-    `incidents/{id}` gives right.
+    `points` is per metric. Ids of points are global, as Cachet's are: block-wise (a metric's points follow
+    each other) or `interleaved` (the metrics took turns). The components are 200 for the same share of links
+    as in a recorded Cachet, a third, to repeat a component already seen on their list page: those are the
+    links whose status only `incidents/{id}` gives right.
     """
 
     metrics: int = 0
@@ -86,13 +89,22 @@ class World:
         if max(self.points * STEP, self.incidents * INCIDENT_STEP) >= len(_DAYS) * 86_400:
             raise ValueError("more rows than the calendar of this world has days for")
 
+    def few(self) -> World:
+        """The same in small: a few rows of each kind that there is."""
+        return replace(
+            self,
+            metrics=min(self.metrics, 2),
+            points=min(self.points, 20),
+            incidents=min(self.incidents, 50),
+        )
+
     # -- as Cachet's JSON
 
     def metric(self, metric_id: int) -> str:
         return _METRIC % (metric_id, metric_id, metric_id, metric_id)
 
     def point_rows(self, metric_id: int, first: int, stop: int, step: int = 1) -> list[str]:
-        """The points of one metric with positions `range(first, stop, step)`, counted from 0 in order of id."""
+        """A metric's points with positions `range(first, stop, step)`, counted from 0 in order of id."""
         base, stride = (
             (metric_id, self.metrics) if self.interleaved else ((metric_id - 1) * self.points + 1, 1)
         )
@@ -145,7 +157,8 @@ class World:
         status = number + 1 if number < UPDATES - 1 else 4
         when = _when(incident_id * INCIDENT_STEP + (number + 1) * STEP)
         return _UPDATE % (
-            update_id, update_id, incident_id, number, incident_id, _INCIDENT_STATUS[status], status, when, when
+            update_id, update_id, incident_id, number, incident_id, _INCIDENT_STATUS[status], status,
+            when, when,
         )  # fmt: skip
 
     def component(
@@ -160,8 +173,8 @@ class World:
         )  # fmt: skip
 
     def included(self, incident_ids: list[int], include: frozenset[str]) -> list[str]:
-        """What follows the incidents in `included`: each component once, with its first incident's status, as Cachet
-        de-duplicates it (FACTS: the list is wrong for the others)."""
+        """What follows the incidents in `included`: each component once, with its first incident's status, as
+        Cachet de-duplicates it (FACTS: the list is wrong for the others)."""
         rows, seen = [], set()
         for incident_id in incident_ids:
             if "components" in include:
@@ -176,7 +189,7 @@ class World:
     # -- as SQL, with times in seconds since 1970
 
     def expected(self) -> dict[str, str]:
-        """Per table the SELECT that yields exactly the rows a complete load holds; empty tables are left out."""
+        """Per table the SELECT that yields just the rows of a complete load; empty tables are left out."""
         epoch = int((EPOCH - datetime(1970, 1, 1)).total_seconds())
         tables = {}
         if self.points:
@@ -209,7 +222,8 @@ class World:
                                UNION ALL
                                SELECT id, (s % {count} + 1 + s // {count} % {count - 1}) % {count} + 1
                                FROM scattered WHERE id % 3 > 0)
-                SELECT id AS incident_id, component AS component_id, (id + component) % 6 + 1 AS component_status
+                SELECT id AS incident_id, component AS component_id,
+                       (id + component) % 6 + 1 AS component_status
                 FROM links"""
         return tables
 

@@ -1,7 +1,9 @@
 """What the tests share: the recorded world on a real server, and dlt folders of a test's own.
 
 Nothing of the person who runs them leaks in: dlt's configuration and data folders, proxies and tokens in the
-environment are set aside before dlt is imported, so that a guest is a guest on every machine.
+environment are set aside before dlt is imported, so that a guest is a guest on every machine. The tests, and the
+processes that they start, run in an empty folder, since this project and Dagster each read a `.env` in the current
+one, and Dagster's reading wins over the environment.
 """
 
 from __future__ import annotations
@@ -14,16 +16,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+_PROJECT = Path(__file__).resolve().parents[1]
 _OWN = Path(tempfile.mkdtemp(prefix="cachet_dagster_tests-"))
 for _name in [*os.environ]:
     if _name.upper().startswith(("CACHET_", "SOURCES__", "DESTINATION__")) or _name == "DAGSTER_HOME":
         del os.environ[_name]
 os.environ |= {
+    # For processes that are started there.
+    "PYTHONPATH": os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH")))),
     "DLT_PROJECT_DIR": str(_OWN),
     "DLT_DATA_DIR": str(_OWN / "dlt"),
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "WARNING",
     "NO_PROXY": "*",
+    # What once failed is tried first the next time.
+    "HYPOTHESIS_STORAGE_DIRECTORY": str(_PROJECT / ".hypothesis"),
 }
 
 import dlt  # noqa: E402
@@ -38,7 +45,13 @@ ADMIN = TOKENS["admin"]
 Serve = Callable[..., DemoServer]
 
 
-def pytest_unconfigure() -> None:
+def pytest_collectstart() -> None:
+    # No sooner: pytest looks for its arguments, and xdist starts its workers, in the folder they were called in.
+    os.chdir(_OWN)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.chdir(config.invocation_params.dir)
     shutil.rmtree(_OWN, ignore_errors=True)
 
 

@@ -1,4 +1,7 @@
-"""`doctor`: two or three requests, and a report of what a load would find."""
+"""`doctor`: two or three requests, and a report of what a load would find.
+
+A line is red where a run would fail, if only for one endpoint, and the exit status says whether one is.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,18 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 
 from cachet_dagster.defs.resources import CachetResource, Connection
-from cachet_dagster.source.bridge import run
 from cachet_dagster.source.errors import CachetError, Refused
 from cachet_dagster.source.reader import CachetReader
 
+_Finding = tuple[str, str, bool]
+
 
 def doctor() -> int:
-    """Print the report and return 0 where a load could work."""
-    console = Console(highlight=False)
+    """Print the report and return 0 where a run would load everything that there is for its token."""
+    console = Console(highlight=False, soft_wrap=True)
     healthy = True
 
-    def line(name: str, text: str, *, good: bool = True) -> None:
+    def line(name: str, text: str, good: bool = True) -> None:
         nonlocal healthy
         healthy = healthy and good
         mark = "[green]✓[/green]" if good else "[red]✗[/red]"
@@ -28,49 +32,66 @@ def doctor() -> int:
         with CachetResource().connect(lambda _: None) as connection:
             line("page", "the embedded demo page" if connection.demo else connection.settings.base_url)
             reader = CachetReader(connection.settings)
-            try:
-                for name, text in _asked(reader):
-                    line(name, text)
-            except CachetError as error:
-                line("cachet", str(error), good=False)
+            for finding in _asked(reader):
+                line(*finding)
+            if reader.api:
+                granted = reader.client.granted_per_minute
+                line("rate limit", f"{granted:,} requests a minute" if granted else "the server names none")
             line("requests", f"{reader.client.request_count} for this report")
             _report_database(connection, line)
     except CachetError as error:
-        line("settings", str(error), good=False)
+        line("settings", _said(error), False)
     return 0 if healthy else 1
 
 
-def _asked(reader: CachetReader) -> Iterator[tuple[str, str]]:
-    """Yield what is found in turn; the token is checked with the version, one request each."""
-    versions = reader.read(["versions"])["versions"]
+def _asked(reader: CachetReader) -> Iterator[_Finding]:
+    """Yield what the server tells, in turn: a name, a sentence, and whether it is good."""
+    try:
+        versions = reader.read(["versions"])["versions"]
+    except CachetError as error:
+        if reader.api:
+            yield "cachet", f"Cachet {reader.api.version}, read through {reader.api.root}", True
+        # Once the API is known only the token is left to fail; a protected page wants it before.
+        yield "token" if reader.api or isinstance(error, Refused) else "cachet", _said(error), False
+        return
+    assert reader.api is not None
+    name = f"Cachet {reader.api.version}"
+    if versions.error is None:
+        # A Cachet 2 that cannot ask for the newest release does not say its own version either.
+        name = versions.rows["versions"][0].get("version") or name
+    yield "cachet", f"{name}, read through {reader.api.root}", True
     if versions.error:
-        raise versions.error
-    api, version = reader.api, versions.rows["versions"][0]["version"]
-    yield "cachet", f"{version}, read through {api.root if api else 'its API'}"
+        yield "version", f"a run would fail for versions, and load the rest: {_said(versions.error)}", False
+    yield from _access(reader)
+
+
+def _access(reader: CachetReader) -> Iterator[_Finding]:
+    """Yield what the token is good for; `subscribers` is the only list that a guest is refused."""
     if reader.settings.api_key is None:
-        yield "token", "none: a guest, who sees public rows and no subscribers"
+        yield "token", "none: a guest, who sees public rows and no subscribers", True
+        return
+    error = reader.token_error
+    if error and reader.in_doubt:
+        yield "token", f"could not be checked, since subscribers fails: {_said(error)}", False
+        return
+    yield "token", "accepted: hidden rows and disabled components are seen", True
+    if error:
+        yield "subscribers", f"a run would fail for subscribers, and load the rest: {_said(error)}", False
     else:
-        yield "token", "accepted: hidden rows and disabled components are seen"
-        yield "subscribers", run(_subscribers(reader))
-    granted = reader.client.granted_per_minute
-    yield "rate limit", f"{granted:,} requests a minute" if granted else "the server names none"
+        yield "subscribers", "may be read", True
 
 
-async def _subscribers(reader: CachetReader) -> str:
-    async with reader.client as client:
-        try:
-            await client.get("subscribers", {"per_page": "1"}, endpoint="subscribers", bucket="subscribers")
-        except Refused as error:
-            return f"would not be loaded: {error.what}"
-        return "may be read"
-
-
-def _report_database(connection: Connection, line: Callable[..., None]) -> None:
+def _report_database(connection: Connection, line: Callable[[str, str, bool], None]) -> None:
     database = connection.database
     state = "exists" if database.path.exists() else "will be created"
     database.wait = 0
     try:
         database.probe()
-        line("database", f"{database.path} {state}, nobody holds it")
+        line("database", f"{database.path} {state}, nobody holds it", True)
     except CachetError as error:
-        line("database", str(error), good=False)
+        line("database", _said(error), False)
+
+
+def _said(error: CachetError) -> str:
+    """Return an error without what it says of tables, since nothing is loaded here."""
+    return f"{error.what}. {error.remedy}".rstrip()

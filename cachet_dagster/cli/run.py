@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dagster import AssetKey, DagsterEvent, DagsterInstance, ExecuteInProcessResult
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    DagsterEvent,
+    DagsterInstance,
+    ExecuteInProcessResult,
+)
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
@@ -41,7 +48,10 @@ class _Terminal(CachetResource):
             yield connection
 
 
-_console = Console(highlight=False)
+_console = Console(highlight=False, soft_wrap=True)
+if not _console.is_terminal:
+    # A log or a pipe has no edge to wrap the table at.
+    _console.width = 200
 _connections: list[Connection] = []
 _status: Status | None = None
 _shown: set[str] = set()
@@ -67,7 +77,8 @@ def run() -> int:
                 tags: dict[str, str] = {}
                 if job == "cachet_metric_points":
                     keys = metric_keys(instance)
-                    if not keys:
+                    # Where nothing at all could be loaded, points would only fail the same way.
+                    if not keys or not _materialized(events):
                         break
                     tags = {
                         "dagster/asset_partition_range_start": keys[0],
@@ -82,13 +93,14 @@ def run() -> int:
                     raise_on_error=False,
                 )
                 events += result.all_events
-                failures += _failures(result)
+                failures += reasons(result)
         _status = None
-    if events and _connections:
-        _console.print(_table(events))
-    for failure in failures:
+    loaded = _materialized(events)
+    if loaded:
+        _console.print(_table(loaded, _missed(events)), soft_wrap=False)
+    for failure in dict.fromkeys(failures):
         _console.print(f"[red]{_escaped(failure)}[/red]")
-    if _connections:
+    if loaded:
         _what_next(_connections[-1], time.monotonic() - started)
     return 1 if failures else 0
 
@@ -118,13 +130,33 @@ def _show(message: str) -> None:
         _console.print(_escaped(message.splitlines()[0]))
 
 
-def _table(events: list[DagsterEvent]) -> Table:
-    seen: dict[AssetKey, list[dict[str, Any]]] = {}
+def _materialized(events: list[DagsterEvent]) -> dict[AssetKey, list[dict[str, Any]]]:
+    """Return the metadata of what was loaded, by asset."""
+    found: dict[AssetKey, list[dict[str, Any]]] = {}
     for event in events:
         if event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
-            values = {name: value.value for name, value in materialization.metadata.items()}
-            seen.setdefault(materialization.asset_key, []).append(values)
+            found.setdefault(materialization.asset_key, []).append(_values(materialization))
+    return found
+
+
+def _missed(events: list[DagsterEvent]) -> dict[AssetKey, str]:
+    """Return why assets were not loaded, where the run observed it."""
+    found: dict[AssetKey, str] = {}
+    for event in events:
+        if event.is_asset_observation:
+            observation = event.asset_observation_data.asset_observation
+            reason = _values(observation).get("what_happened")
+            if reason is not None:
+                found[observation.asset_key] = str(reason)
+    return found
+
+
+def _values(event: AssetMaterialization | AssetObservation) -> dict[str, Any]:
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def _table(seen: dict[AssetKey, list[dict[str, Any]]], missed: dict[AssetKey, str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("asset")
     for name in ("rows", "requests", "seconds"):
@@ -134,7 +166,8 @@ def _table(events: list[DagsterEvent]) -> Table:
     for name in TABLES:
         found = seen.get(asset_key(name))
         if not found:
-            table.add_row(name, "", "", "", "[yellow]not loaded[/yellow]")
+            reason = missed.get(asset_key(name), "not loaded")
+            table.add_row(name, "", "", "", f"[yellow]{_escaped(reason)}[/yellow]")
         elif name == "metric_points":
             rows = sum(values["dagster/partition_row_count"] for values in found)
             new, changed = (sum(values[f"rows_{what}"] for values in found) for what in ("new", "changed"))
@@ -162,19 +195,29 @@ def _table(events: list[DagsterEvent]) -> Table:
     return table
 
 
-def _failures(result: ExecuteInProcessResult) -> list[str]:
+def reasons(result: ExecuteInProcessResult) -> list[str]:
+    """Return why a run failed, in words, one for each step that did; nothing where it succeeded."""
     messages = []
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
-            user, error = data.user_failure_data, data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            messages.append(
-                (user.description if user else None)
-                or (error.message.strip() if error else f"{event.step_key} failed")
-            )
-    return messages
+            user = data.user_failure_data
+            messages.append((user.description if user else None) or _root(data.error) or str(event.step_key))
+    if result.success or messages:
+        return messages
+    ended = (event.job_failure_data.error for event in result.all_events if event.is_job_failure)
+    why = _root(next(ended, None)) or "no reason was recorded"
+    return [
+        f"{result.job_def.name} failed outside its steps: {why}. "
+        f"Look at run {result.run_id[:8]} in the UI (make dev)."
+    ]
+
+
+def _root(error: Any) -> str:
+    """Return the message of the error that caused the others; empty where Dagster recorded none."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else ""
 
 
 def _what_next(connection: Connection, seconds: float) -> None:
@@ -187,7 +230,6 @@ def _what_next(connection: Connection, seconds: float) -> None:
         f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{shown}', read_only=True)"""
         f""".sql('SELECT * FROM {DATASET}.incidents LIMIT 10'))" """,
         markup=False,
-        soft_wrap=True,
     )
     _console.print(f"  .venv/bin/dlt pipeline {PIPELINE} info", markup=False)
     _console.print("  make dev      the Dagster UI: lineage, runs, partitions, schedules", markup=False)

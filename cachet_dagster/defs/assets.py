@@ -16,6 +16,7 @@ from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
     AssetMaterialization,
+    AssetObservation,
     BackfillPolicy,
     Config,
     Failure,
@@ -37,13 +38,14 @@ from cachet_dagster.source import (
     stored_tables,
     table_resource,
 )
-from cachet_dagster.source.stored import Cursor, Stored, read_stored
+from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import load
+from cachet_dagster.warehouse.lock import LockTimeout
 from cachet_dagster.warehouse.points import PointsLoad
 from cachet_dagster.warehouse.quality import Loaded
 
 from .checks import check_keys, check_results, check_specs
-from .partitions import metric_keys, metric_partitions, sync_metric_partitions
+from .partitions import is_metric_key, metric_keys, metric_partitions, sync_metric_partitions
 from .resources import CachetResource, Connection
 from .specs import LINEAGE_ORDER, asset_key, points_spec, table_specs
 
@@ -100,7 +102,7 @@ def cachet_tables(
         database.probe()
         with database.reading() as opened:
             stored = read_stored(database.query(opened), whole=stored_tables(endpoints))
-        reader = CachetReader(connection.settings, stored, asking, context.log.info)
+        reader = CachetReader(connection.settings, stored, asking, connection.say)
         # A run of checks alone asks Cachet for nothing.
         reads = reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
         loaded = [read for read in reads.values() if read.outcome in ("read", "not offered")]
@@ -113,9 +115,13 @@ def cachet_tables(
         ]
         if loaded:
             load(database, resources)
+        failures = [str(read.error) for read in reads.values() if read.outcome == "failed"]
         if "metrics" in reads and reads["metrics"].error is None:
-            _sync_partitions(context, reads["metrics"], connection)
+            failures += _sync_partitions(context, reads["metrics"], connection)
         by_table = {table: read for read in loaded for table in read.endpoint.tables}
+        missed = {
+            table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
+        }
         # Dagster takes the events of one op in the order of lineage only.
         for table in filter(by_table.get, LINEAGE_ORDER):
             metadata = _metadata(connection, reader, by_table[table], table, stored)
@@ -123,14 +129,18 @@ def cachet_tables(
                 yield MaterializeResult(asset_key=asset_key(table), metadata=metadata)
             else:
                 context.log_event(AssetMaterialization(asset_key(table), metadata=metadata))
-        context.log.info(_summary(reads.values()))
+        for table in selected.intersection(missed):
+            context.log_event(
+                AssetObservation(asset_key(table), metadata={"what_happened": _missed(missed[table])})
+            )
+        context.log.info(_summary(reads.values(), reader.client.request_count))
         yield from check_results(
             database,
             context.selected_asset_check_keys,
             {table: _loaded(connection, reader, read, table, stored) for table, read in by_table.items()},
-            skipped={table for read in reads.values() for table in read.endpoint.tables}.difference(by_table),
+            skipped=set(missed),
         )
-        _raise_failures([str(read.error) for read in reads.values() if read.outcome == "failed"])
+        _raise_failures(failures)
 
 
 @multi_asset(
@@ -152,8 +162,15 @@ def metric_points(
         if not context.selected_asset_keys:
             yield from check_results(connection.database, context.selected_asset_check_keys, {})
             return
-        metric_ids = config.metric_ids if keys is None else [int(key) for key in keys]
-        yield from load_metric_points(context, connection, metric_ids, config)
+        if keys is None:
+            yield from load_metric_points(context, connection, config.metric_ids, config)
+            return
+        metric_ids = [int(key) for key in keys if is_metric_key(key)]
+        if metric_ids:
+            yield from load_metric_points(context, connection, metric_ids, config)
+        _raise_failures(
+            [f"{key!r} is no metric's id: remove that partition." for key in keys if not is_metric_key(key)]
+        )
 
 
 def load_metric_points(
@@ -172,17 +189,14 @@ def load_metric_points(
     """
     connection.database.probe()
     wanted = metric_ids or [int(key) for key in metric_keys(context.instance)]
-    points = PointsLoad(connection.settings, connection.database, context.log.info)
-    with connection.database.reading() as opened:
-        before = read_stored(connection.database.query(opened), points=True).cursors
+    points = PointsLoad(connection.settings, connection.database, connection.say)
     metrics: dict[int, tuple[int, int]] = {}
     failures: list[str] = []
     for done in points.run(wanted, full_refresh=config.full_refresh):
         if done.error:
             failures.append(str(done.error))
             continue
-        rows = before.get(done.metric_id, Cursor()).rows
-        metrics[done.metric_id] = rows, rows + done.new - done.deleted
+        metrics[done.metric_id] = done.before, done.before + done.new - done.deleted
         yield AssetMaterialization(
             asset_key("metric_points"),
             partition=str(done.metric_id),
@@ -249,13 +263,21 @@ def connected(say: Callable[[str], None], cachet: CachetResource) -> Iterator[Co
         raise Failure(str(error), allow_retries=False) from error
 
 
-def _sync_partitions(context: AssetExecutionContext, read: EndpointRead, connection: Connection) -> None:
+def _sync_partitions(context: AssetExecutionContext, read: EndpointRead, connection: Connection) -> list[str]:
+    """Make the metrics read the partitions, and return why that failed where it did: the load stands."""
     ids = [row["id"] for row in read.rows["metrics"]]
-    added, dropped = sync_metric_partitions(
-        context.instance, ids, beside=connection.database.path, complete=True
-    )
-    if added or dropped:
-        context.log.info(f"partitions of metric_points: {len(added)} added, {len(dropped)} dropped")
+    path = connection.database.path
+    try:
+        added, dropped = sync_metric_partitions(context.instance, ids, beside=path, complete=True)
+    except LockTimeout:
+        why = "another run kept adding some for a minute"
+    except OSError as error:
+        why = f"no lock can be made beside {path} ({error.strerror})"
+    else:
+        if added or dropped:
+            context.log.info(f"partitions of metric_points: {len(added)} added, {len(dropped)} dropped")
+        return []
+    return [f"The partitions of metric_points are as they were: {why}. The next sync tries again."]
 
 
 def _metadata(
@@ -302,16 +324,22 @@ def _what_happened(read: EndpointRead, rows: int) -> str:
     return "replaced whole"
 
 
+def _missed(read: EndpointRead) -> str:
+    kept = "" if read.outcome == "refused" else "; its previous rows are kept"
+    return f"{read.outcome}: {read.error.what if read.error else ''}{kept}"
+
+
 def _time(name: str, at: datetime | None) -> dict[str, MetadataValue]:
     return {} if at is None else {name: MetadataValue.timestamp(at)}
 
 
-def _summary(reads: Iterable[EndpointRead]) -> str:
+def _summary(reads: Iterable[EndpointRead], requests: int) -> str:
     lines = ["endpoint             outcome       rows  requests  seconds"]
     for read in reads:
         rows = sum(len(rows) for rows in read.rows.values())
         line = f"{read.endpoint.name:20} {read.outcome:11} {rows:6,} {read.requests:9,} {read.seconds:8.2f}"
         lines.append(f"{line}  {read.error}" if read.error else line)
+    lines.append(f"{requests:,} requests in all, with finding out which API it is and checking the token")
     return "\n".join(lines)
 
 

@@ -32,7 +32,8 @@ cachet_full_refresh = define_asset_job(
     _TABLES,
     config={"ops": {"cachet_tables": {"config": {"full_refresh": True}}}},
     tags={"cachet/full_refresh": "true"},
-    description="Load every endpoint, asking for every row by id; all points are read again after it.",
+    description="Load every endpoint, asking for each incident, component and schedule by id, whatever is "
+    "stored; all points are read again after it.",
 )
 
 cachet_metric_points = define_asset_job(

@@ -4,6 +4,7 @@ Ranges of dynamic partitions follow the order in which keys were added, and cove
 only while there is one adder at a time: hence the lock.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -18,8 +19,16 @@ _CHUNK = 10_000
 
 
 def metric_keys(instance: DagsterInstance) -> Sequence[str]:
-    """Return the partition keys in the order in which they were added."""
-    return instance.get_dynamic_partitions(str(metric_partitions.name))
+    """Return the partition keys that are metric ids, in the order in which they were added.
+
+    A person can add any key in the UI; what is no id is left out, and dropped by the next sync.
+    """
+    return [key for key in _all_keys(instance) if is_metric_key(key)]
+
+
+def is_metric_key(key: str) -> bool:
+    """Return whether a partition key is a metric's id, written as it is written here."""
+    return re.fullmatch(r"[1-9][0-9]{0,17}", key) is not None
 
 
 def sync_metric_partitions(
@@ -48,12 +57,17 @@ def sync_metric_partitions(
     """
     name = str(metric_partitions.name)
     with locked(beside.with_name(f"{beside.name}.partitions"), exclusive=True, wait=wait):
-        present = set(metric_keys(instance))
-        added = [str(number) for number in sorted(metric_ids) if str(number) not in present]
+        present = _all_keys(instance)
+        known = set(present)
+        added = [str(number) for number in sorted(set(metric_ids)) if str(number) not in known]
         for begin in range(0, len(added), _CHUNK):
             instance.add_dynamic_partitions(name, added[begin : begin + _CHUNK])
         wanted = {str(number) for number in metric_ids}
-        dropped = sorted(present - wanted, key=int) if complete else []
+        dropped = [key for key in present if key not in wanted] if complete else []
         for key in dropped:
             instance.delete_dynamic_partition(name, key)
     return added, dropped
+
+
+def _all_keys(instance: DagsterInstance) -> Sequence[str]:
+    return instance.get_dynamic_partitions(str(metric_partitions.name))

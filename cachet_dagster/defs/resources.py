@@ -6,11 +6,11 @@ rows go into a database of their own.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from dagster import ConfigurableResource
 from dotenv import dotenv_values
@@ -33,12 +33,14 @@ class Connection:
         database: What is loaded into.
         demo: Whether it is the demo.
         max_loss: Fraction of its rows that a table may lose in a load before its check fails.
+        say: Told in words what a person may want to know while waiting.
     """
 
     settings: CachetSettings
     database: Database
     demo: bool
-    max_loss: float = 0.5
+    max_loss: float
+    say: Callable[[str], None]
 
     @property
     def page_url(self) -> str | None:
@@ -84,16 +86,16 @@ class CachetResource(ConfigurableResource):
         environment = load_environment()
         base_url = self.base_url or environment.get("CACHET_BASE_URL")
         token = self.api_token or environment.get("CACHET_API_TOKEN")
-        path = Path(self.database or environment.get("CACHET_DATABASE") or "cachet.duckdb")
+        path = self.database or environment.get("CACHET_DATABASE") or "cachet.duckdb"
         wait = _seconds(environment, "CACHET_LOCK_WAIT", 600.0)
         keep_loads = _count(environment, "CACHET_KEEP_LOADS", 1_000)
         max_loss = _fraction(self.max_loss or environment.get("CACHET_MAX_LOSS") or "0.5")
+        database = Database(path, wait=wait, keep_loads=keep_loads, say=say)
         if base_url:
             settings = CachetSettings.from_environment(
                 environment, base_url=base_url, api_key=token, timezone=self.timezone
             )
-            database = Database(path, wait=wait, keep_loads=keep_loads, say=say)
-            yield Connection(settings, database, demo=False, max_loss=max_loss)
+            yield Connection(settings, database, demo=False, max_loss=max_loss, say=say)
             return
         if token:
             raise SettingsError(
@@ -106,8 +108,10 @@ class CachetResource(ConfigurableResource):
         say("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
         with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
             settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
-            database = Database(path.with_name(DEMO_DATABASE), wait=wait, keep_loads=keep_loads, say=say)
-            yield Connection(settings, database, demo=True, max_loss=max_loss)
+            database = Database(
+                database.path.with_name(DEMO_DATABASE), wait=wait, keep_loads=keep_loads, say=say
+            )
+            yield Connection(settings, database, demo=True, max_loss=max_loss, say=say)
 
 
 def load_environment() -> Mapping[str, str]:
@@ -119,9 +123,12 @@ def load_environment() -> Mapping[str, str]:
 def _seconds(environment: Mapping[str, str], variable: str, default: float) -> float:
     text = environment.get(variable, "")
     try:
-        return float(text) if text else default
+        value = float(text) if text else default
     except ValueError:
-        raise SettingsError(f"{variable} is {text!r}", "Set it to a number of seconds.") from None
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise SettingsError(f"{variable} is {text!r}", "Set it to a number of seconds.")
+    return value
 
 
 def _count(environment: Mapping[str, str], variable: str, default: int) -> int:

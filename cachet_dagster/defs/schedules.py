@@ -5,8 +5,10 @@ replaced by the default, and the schedule's description says so.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from itertools import islice
 
 from dagster import (
     DagsterInvalidDefinitionError,
@@ -16,6 +18,7 @@ from dagster import (
     ScheduleEvaluationContext,
     SkipReason,
 )
+from dagster._utils.schedules import cron_string_iterator
 
 from .jobs import cachet_full_refresh, cachet_metric_points, cachet_sync
 from .partitions import metric_keys
@@ -130,9 +133,13 @@ def _is_zone(text: str) -> bool:
 
 
 def _is_valid(cron: str, zone: str | None = None) -> bool:
-    """Return whether Dagster would take it, which is what decides whether the code location loads."""
+    """Return whether Dagster would take it and find ticks, which decides whether the code location loads.
+
+    A schedule for the 31st of April can be defined: that it never comes shows only where its ticks are computed.
+    """
     try:
         ScheduleDefinition(name="valid", job_name="valid", cron_schedule=cron, execution_timezone=zone)
-    except DagsterInvalidDefinitionError:
+        ticks = cron_string_iterator(time.time(), cron, zone)
+        return len(list(islice(ticks, 2))) == 2
+    except (DagsterInvalidDefinitionError, ValueError):  # the latter from croniter
         return False
-    return True

@@ -251,13 +251,6 @@ def _asking(
             memory.api = None
             cursor = memory.text()
         return SensorResult(skip_reason=str(error), cursor=cursor)
-    except LockTimeout:
-        return SensorResult(skip_reason="a run is adding partitions", cursor=context.cursor)
-    except OSError as error:
-        reason = (
-            f"the database's folder cannot be written ({error.strerror}). Set CACHET_DATABASE to another."
-        )
-        return SensorResult(skip_reason=reason, cursor=context.cursor)
 
 
 def _add_partitions(instance: DagsterInstance, ids: list[int], connection: Connection) -> list[str]:

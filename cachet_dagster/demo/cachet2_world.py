@@ -138,7 +138,8 @@ def from_cachet3(world: Any, now: datetime | None = None) -> Cachet2World:
 
     `world` is a mapping of table name → rows (the recorded `world.json`), or an object with a method
     `rows(table)`. `now` decides what of an embargo or a schedule's status lies in the past (default: the
-    current time); `valid_until` of the result is when that changes. Ids and times stay. What has no counterpart in Cachet 2:
+    current time); `valid_until` of the result is when that changes. Ids and times stay.
+    What has no counterpart in Cachet 2:
 
     - an incident has one component at most: the first of its links; the link's status is lost;
     - component status 5 (unknown) is 0, and so is 6 (under maintenance), which Cachet 2 does not know;

@@ -28,7 +28,7 @@ from .metric_points import read_points
 from .reader import CachetReader, EndpointRead
 from .rows import Row, fitted
 from .settings import DEFAULT_BASE_URL, CachetSettings
-from .stored import Stored, pipeline_query, read_stored
+from .stored import Stored, pipeline_query, read_cursors, read_stored
 from .tables import TABLES, Table
 
 __all__ = [
@@ -174,7 +174,8 @@ class _PlainReading:
 
     def points(self, metric_ids: Sequence[int] | None) -> Iterator[Any]:
         wanted = [row["id"] for row in self.rows("metrics")] if metric_ids is None else metric_ids
-        cursors = self.stored.cursors
+        context = Container()[PipelineContext]
+        cursors = read_cursors(pipeline_query(dlt.pipeline())) if context.is_active() else {}
         for batch in read_points(self.reader, wanted, cursors, full_refresh=self._full_refresh):
             for step in batch:
                 if step.error:
@@ -194,9 +195,7 @@ class _PlainReading:
         if self._stored is None:
             context = Container()[PipelineContext]
             self._stored = (
-                read_stored(
-                    pipeline_query(dlt.pipeline()), whole=stored_tables(list(ENDPOINTS.values())), points=True
-                )
+                read_stored(pipeline_query(dlt.pipeline()), whole=stored_tables(list(ENDPOINTS.values())))
                 if context.is_active()
                 else Stored()
             )

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from . import cachet2_rows
 from .cachet2_pages import BIG_PAGE, one_page
 from .pages import Page, PageReader
-from .rows import Row, RowContext, timestamp
+from .rows import Row, RowContext, timestamp, transposed
 from .stored import Cursor
 
 _KEYS = ("id", "metric_id", "value", "counter", "calculated_value", "created_at", "updated_at")
@@ -26,11 +26,9 @@ def flatten(resource: Any, context: RowContext) -> Row:
     return cachet2_rows.flatten(resource, "metric_points", context)
 
 
-def columns(data: Any) -> Sequence[list[Any]] | None:
+def columns(data: Any) -> Sequence[Sequence[Any]] | None:
     """Return the columns of a page of points, in the order of the table's; None where there are others."""
-    if any(row.keys() != set(_KEYS) for row in data):
-        return None
-    return [[row[key] for row in data] for key in _KEYS]
+    return transposed(data, _KEYS)
 
 
 async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> list[Page]:

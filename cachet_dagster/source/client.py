@@ -101,7 +101,7 @@ class CachetClient:
 
     @property
     def request_count(self) -> int:
-        """Requests sent so far, retries included."""
+        """Requests sent so far, retries and redirects included."""
         return sum(self.requests.values())
 
     @property
@@ -262,6 +262,7 @@ class CachetClient:
                 async with http.get(url, headers=auth, allow_redirects=False, timeout=timeout) as response:
                     if response.status in (301, 302, 303, 307, 308):
                         url = self._redirected(url, response.headers.get("Location", ""), endpoint)
+                        self.requests[endpoint] += 1
                         continue
                     return response.status, response.headers, await self._body(response, endpoint)
             except aiohttp.ClientConnectorCertificateError as error:

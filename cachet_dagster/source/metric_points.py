@@ -30,7 +30,7 @@ from .endpoints import ENDPOINTS, Listing
 from .errors import CachetError, NotFound, NotUnderstood, Unstable
 from .pages import BY_ID, PER_PAGE, SCANS, Moved, Page, PageReader, Paging, page_with, upwards
 from .reader import CachetReader, ordered
-from .rows import Row, RowContext, data_of, flatten, timestamp
+from .rows import Row, RowContext, data_of, flatten, timestamp, transposed
 from .stored import Cursor
 from .tables import TABLES
 
@@ -47,7 +47,7 @@ _NEAR_PAGES = 10
 _FIRST_STEP_PAGES = 500
 _METRICS_AT_ONCE = 4
 
-_ATTRIBUTES = {"id", "metric_id", "value", "counter", "calculated_value", "created", "updated"}
+_ATTRIBUTES = ("id", "metric_id", "value", "counter", "calculated_value", "created", "updated")
 _TYPES = {"bigint": pa.int64(), "double": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
 SCHEMA = pa.schema(
     [
@@ -64,6 +64,7 @@ _TEXT_SCHEMA = pa.schema(
         for at in SCHEMA
     ]
 )
+_TEXT_TYPES = [at.type for at in _TEXT_SCHEMA]
 
 
 @dataclass
@@ -366,7 +367,7 @@ class _PointsRead:
         rows = _columns_of(data, self._way.columns)
         if rows is None:
             rows = _odd_rows([self._way.flatten(row, context) for row in data])
-        ids = rows.column("id").to_pylist()
+        ids = rows.column("id").to_numpy().tolist()
         if self._listing.paging.ordered:
             ordered(ids, descending, context.endpoint)
         more, total, pages = self._listing.paging.envelope(answer.document)
@@ -390,7 +391,7 @@ class _Way:
     """How points are read on where a list is paged in some way, and what its documents hold."""
 
     pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[tuple[Sequence[Page], bool]]]
-    columns: Callable[[Any], Sequence[list[Any]] | None]
+    columns: Callable[[Any], Sequence[Sequence[Any]] | None]
     flatten: Callable[[Any, RowContext], Row]
 
 
@@ -405,32 +406,22 @@ def _pages_below(newest: Page, last_id: int) -> int:
     return max(1, math.floor((newest.ids[0] - last_id) / spacing / PER_PAGE) + 1)
 
 
-def _columns_of(data: Any, columns: Callable[[Any], Sequence[list[Any]] | None]) -> pa.Table | None:
+def _columns_of(data: Any, columns: Callable[[Any], Sequence[Sequence[Any]] | None]) -> pa.RecordBatch | None:
     """Return a page's points with their times still as text; None where any differs from what is known."""
     try:
         found = columns(data)
         if found is None:
             return None
-        arrays = [pa.array(values, at.type) for values, at in zip(found, _TEXT_SCHEMA, strict=True)]
+        arrays = [pa.array(values, kind) for values, kind in zip(found, _TEXT_TYPES, strict=True)]
     except (KeyError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
         return None
-    return pa.Table.from_arrays(arrays, schema=_TEXT_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=_TEXT_SCHEMA)
 
 
-def _attributes(data: Any) -> Sequence[list[Any]] | None:
+def _attributes(data: Any) -> Sequence[Sequence[Any]] | None:
     """Return the columns of Cachet 3's points, in the order of SCHEMA; None where there are others."""
-    attributes = [row["attributes"] for row in data]
-    if any(row.keys() != _ATTRIBUTES for row in attributes):
-        return None
-    return [
-        [row["id"] for row in attributes],
-        [row["metric_id"] for row in attributes],
-        [row["value"] for row in attributes],
-        [row["counter"] for row in attributes],
-        [row["calculated_value"] for row in attributes],
-        [row["created"]["string"] for row in attributes],
-        [row["updated"]["string"] for row in attributes],
-    ]
+    found = transposed([row["attributes"] for row in data], _ATTRIBUTES)
+    return found and [*found[:-2], *([time["string"] for time in times] for times in found[-2:])]
 
 
 def _odd_rows(rows: list[Row]) -> pa.Table:
@@ -465,13 +456,13 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, (str, datetime)) else json.dumps(value, default=str)
 
 
-def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
+def _table(pages: Sequence[pa.RecordBatch | pa.Table], zone: ZoneInfo) -> pa.Table:
     """Return pages as one table, ascending by id and each id once, with its times in UTC."""
-    plain = [page for page in pages if page.schema == _TEXT_SCHEMA]
-    odd = [page for page in pages if page.schema != _TEXT_SCHEMA]
+    plain = [page for page in pages if isinstance(page, pa.RecordBatch)]
+    odd = [page for page in pages if isinstance(page, pa.Table)]
     whole = [SCHEMA.empty_table(), *odd]
     if plain:
-        table = pa.concat_tables(plain).combine_chunks()
+        table = pa.Table.from_batches(plain).combine_chunks()
         for name in ("created_at", "updated_at"):
             at = table.schema.get_field_index(name)
             texts = table.column(name)
@@ -487,12 +478,17 @@ def _table(pages: Sequence[pa.Table], zone: ZoneInfo) -> pa.Table:
     table = pa.concat_tables(whole, promote_options="default")
     # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
     table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
-    ids = table.column("id").to_numpy()
+    # Newest pages come first, and are read last of all.
+    return by_id(table)
+
+
+def by_id(points: pa.Table) -> pa.Table:
+    """Return points ascending by id, and of those with the same id the first."""
+    ids = points.column("id").to_numpy()
     if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
-        # The first of equal ids is kept: newest pages come first, and are read last of all.
         _, first = np.unique(ids, return_index=True)
-        table = table.take(pa.array(first))
-    return table
+        points = points.take(pa.array(first))
+    return points
 
 
 def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:

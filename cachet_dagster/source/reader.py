@@ -50,7 +50,8 @@ class EndpointRead:
         endpoint: The endpoint.
         rows: Rows by table; empty where there is an error.
         error: Why it could not be read.
-        requests: Requests that it took, retries included.
+        requests: Requests that it took, retries included; those for a list that it shares with an endpoint
+            read beside it are that one's, detecting the API is `versions`', checking the token `subscribers`'.
         seconds: Seconds that it took.
     """
 
@@ -103,6 +104,8 @@ class CachetReader:
         self._spent: Counter[str] = Counter()
         self._lists: dict[str, asyncio.Task[Parsed]] = {}
         self._trusted = settings.api_key is None
+        # What `subscribers`, which alone tells a token from a guest, answered where it did not show its rows.
+        self.token_error: CachetError | None = None
 
     def read(self, names: Iterable[str]) -> dict[str, EndpointRead]:
         """Read the named endpoints (all but points) to their end, each result on its own.
@@ -179,6 +182,10 @@ class CachetReader:
             rest = [endpoint for endpoint in endpoints if endpoint.name not in reads]
             for read in await asyncio.gather(*map(self._endpoint, rest)):
                 reads[read.endpoint.name] = read
+            for read in reads.values():
+                shared = read.endpoint.of
+                if shared and shared not in reads:
+                    read.requests += self.client.requests[shared] - self._spent[shared]
             return reads
 
     async def check_token(self) -> None:
@@ -200,13 +207,21 @@ class CachetReader:
                 "the server does not know the API token and would answer as to a guest, without hidden rows",
                 "Set CACHET_API_TOKEN to a token that is valid and not expired, or unset it to load as a guest.",
             )
+        self.token_error = error
         self._trusted = True
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the token could not be checked, since the endpoint that tells fails for another reason."""
+        return not isinstance(self.token_error, (Refused, NotFound, NotOffered, type(None)))
 
     async def _endpoint(self, endpoint: Endpoint) -> EndpointRead:
         read = EndpointRead(endpoint)
         started = time.monotonic()
         try:
-            read.rows = await self._rows(endpoint)
+            rows = await self._rows(endpoint)
+            self._check_doubt(endpoint, rows)
+            read.rows = rows
         except CachetError as error:
             # A list that several endpoints share fails for each of them.
             read.error = self._judged(error, endpoint)
@@ -217,6 +232,20 @@ class CachetReader:
         read.requests = self.client.requests[endpoint.name] - self._spent[endpoint.name]
         read.seconds = time.monotonic() - started
         return read
+
+    def _check_doubt(self, endpoint: Endpoint, rows: dict[str, list[Row]]) -> None:
+        """Raise where rows seem gone, and the token that shows hidden rows may just be valid no more."""
+        if self.token_error is None or not self.in_doubt or endpoint.kind == "observed":
+            return
+        for table, found in rows.items():
+            stored = self.stored.counts.get(table, 0)
+            if len(found) < stored:
+                raise CachetError(
+                    f"{table} has {len(found):,} rows where {stored:,} are stored, and whether the server still knows "
+                    f"the API token cannot be told, since subscribers fails ({self.token_error.what})",
+                    "Run again when the server answers subscribers, or unset CACHET_API_TOKEN to load as a guest.",
+                    endpoint.name,
+                )
 
     def _judged(self, error: CachetError, endpoint: Endpoint) -> CachetError:
         """Return an endpoint's error as what it is: expected of this Cachet or of a guest, or a failure."""

@@ -35,20 +35,18 @@ class Cursor:
 
 @dataclass
 class Stored:
-    """A snapshot of the dataset: row counts, whole rows of the tables asked for, and points' cursors."""
+    """A snapshot of the dataset: row counts of all tables but the points', whole rows of those asked for."""
 
     counts: dict[str, int] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
-    cursors: dict[int, Cursor] = field(default_factory=dict)
 
 
-def read_stored(query: Query, *, whole: Iterable[str] = (), points: bool = False) -> Stored:
+def read_stored(query: Query, *, whole: Iterable[str] = ()) -> Stored:
     """Take a snapshot.
 
     Args:
         query: Runs SQL over one table.
         whole: Tables whose rows are wanted, with their declared columns.
-        points: Whether the cursors of `metric_points` are wanted.
     """
     stored = Stored()
     for name in TABLES:
@@ -58,16 +56,19 @@ def read_stored(query: Query, *, whole: Iterable[str] = (), points: bool = False
     for name in whole:
         found = query(name, "SELECT * FROM {table}") or []
         stored.rows[name] = [_row(name, row) for row in found]
-    if points:
-        grouped = (
-            "SELECT metric_id, count(*) AS n, max(id) AS last_id, min(created_at) AS first_at, "
-            "max(created_at) AS last_at FROM {table} GROUP BY metric_id"
-        )
-        for row in query("metric_points", grouped) or []:
-            stored.cursors[int(row["metric_id"])] = Cursor(
-                row["n"], row["last_id"], row["first_at"], row["last_at"]
-            )
     return stored
+
+
+def read_cursors(query: Query) -> dict[int, Cursor]:
+    """Return how far the points of each metric are loaded, by metric id."""
+    grouped = (
+        "SELECT metric_id, count(*) AS n, max(id) AS last_id, min(created_at) AS first_at, "
+        "max(created_at) AS last_at FROM {table} WHERE metric_id IS NOT NULL GROUP BY metric_id"
+    )
+    return {
+        int(row["metric_id"]): Cursor(row["n"], row["last_id"], row["first_at"], row["last_at"])
+        for row in query("metric_points", grouped) or []
+    }
 
 
 def pipeline_query(pipeline: dlt.Pipeline) -> Query:

@@ -54,10 +54,6 @@ class Table:
     description: str
     references: tuple[Reference, ...] = ()
 
-    def column(self, name: str) -> Column:
-        """Return the declared column of that name. Raises KeyError where there is none."""
-        return next((c for c in self.columns if c.name == name), None) or _no_column(self.name, name)
-
     def hints(self) -> dict[str, Any]:
         """Return the columns as dlt column hints, keyed by name, in declared order."""
         return {
@@ -70,10 +66,6 @@ class Table:
             }
             for column in self.columns
         }
-
-
-def _no_column(table: str, column: str) -> Column:
-    raise KeyError(f"{table} declares no column {column}")
 
 
 def _id(of: str) -> Column:

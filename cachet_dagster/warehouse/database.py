@@ -51,14 +51,21 @@ class Database:
         keep_loads: int = 1_000,
         say: Callable[[str], None] = lambda _: None,
     ):
-        self.path = Path(path).expanduser().absolute()
+        try:
+            self.path = Path(path).expanduser().absolute()
+        except RuntimeError as error:
+            raise SettingsError(
+                f"the database {str(path)!r} is in the home folder of somebody who is not known here",
+                "Set CACHET_DATABASE to a path without ~.",
+            ) from error
         self.wait = wait
         self.keep_loads = keep_loads
         self.say = say
         if self.path.suffix != ".duckdb" or not re.fullmatch(r"[\w.-]+", self.path.stem):
             raise SettingsError(
                 f"the database {str(path)!r} has a name that dlt cannot find again",
-                "Set CACHET_DATABASE to a path that ends in .duckdb.",
+                "Set CACHET_DATABASE to a path that ends in .duckdb, with no more than letters, digits and any "
+                "of `_-.` before it.",
             )
         try:
             is_folder = self.path.is_dir()

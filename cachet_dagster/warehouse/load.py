@@ -138,7 +138,8 @@ def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> None:
 def _tidy(connection: duckdb.DuckDBPyConnection, keep_loads: int) -> None:
     """Drop what a load leaves: a second copy of the rows in dlt's staging dataset, and its oldest records.
 
-    It only warns where that fails, since the next load does it too. dlt finds its state through the record of the load that brought it, so such records stay.
+    It only warns where that fails, since the next load does it too. dlt finds its state through the record
+    of the load that brought it, so such records stay.
     """
     try:
         connection.execute(f'DROP SCHEMA IF EXISTS "{DATASET}_staging" CASCADE')

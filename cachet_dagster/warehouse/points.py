@@ -9,20 +9,29 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.errors import CachetError
-from cachet_dagster.source.metric_points import SCHEMA, STEP_ROWS, MetricStep, Pace, read_points, sketch
+from cachet_dagster.source.metric_points import (
+    SCHEMA,
+    STEP_ROWS,
+    MetricStep,
+    Pace,
+    by_id,
+    read_points,
+    sketch,
+)
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
-from cachet_dagster.source.stored import Cursor, Stored, read_stored
+from cachet_dagster.source.stored import Cursor, read_cursors
 
 from .database import DATASET, Database
 from .load import load
@@ -39,6 +48,7 @@ class MetricLoaded:
 
     Attributes:
         metric_id: The metric.
+        before: Rows in the database before.
         read: Points read, those read again included.
         new: Rows added.
         changed: Rows that differed from the stored ones.
@@ -52,6 +62,7 @@ class MetricLoaded:
     """
 
     metric_id: int
+    before: int = 0
     read: int = 0
     new: int = 0
     changed: int = 0
@@ -103,7 +114,8 @@ class PointsLoad:
             CachetError: Nothing could be read, or a package could not be loaded.
         """
         with self.database.reading() as opened:
-            cursors = read_stored(self.database.query(opened), points=True).cursors
+            cursors = read_cursors(self.database.query(opened))
+        highest = {metric_id: cursor.last_id for metric_id, cursor in cursors.items()}
         loaded: dict[int, MetricLoaded] = defaultdict(lambda: MetricLoaded(0))
         seen: dict[int, list[pa.ChunkedArray]] = defaultdict(list)
         batches = read_points(
@@ -117,7 +129,7 @@ class PointsLoad:
         # Where loading fails, reading is to end with it, whoever keeps the error.
         with contextlib.closing(batches):
             for batch in batches:
-                new, changed = self._merge([step.rows for step in batch])
+                new, changed = self._merge(batch, highest)
                 for step in batch:
                     if full_refresh:
                         seen[step.metric_id].append(step.rows.column("id"))
@@ -134,6 +146,7 @@ class PointsLoad:
                         loaded[number].deleted = deleted[number]
                 totals = self._totals([step.metric_id for step in finished])
                 for step in finished:
+                    loaded[step.metric_id].before = cursors.get(step.metric_id, Cursor()).rows
                     yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
 
     def _tell(self, pace: Pace) -> None:
@@ -149,22 +162,33 @@ class PointsLoad:
             connection.register("kept", pa.table({"id": pa.array(metric_ids, pa.int64())}))
             return _deleted(connection, "metric_id NOT IN (SELECT id FROM kept)")
 
-    def _merge(self, tables: Sequence[pa.Table]) -> tuple[Counter[int], Counter[int]]:
-        """Load what is new or differs, and return how many rows of each metric that was."""
-        batch = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
-        batch = batch.cast(pa.schema([at.with_nullable(at.name != "id") for at in batch.schema]))
+    def _merge(
+        self, batch: Sequence[MetricStep], highest: dict[int, int]
+    ) -> tuple[Counter[int], Counter[int]]:
+        """Load what is new or differs, and return how many rows of each metric that was.
+
+        Args:
+            batch: What was read.
+            highest: Highest stored id of each metric, which is brought up to date.
+        """
+        parts = [_split(step.rows, highest.get(step.metric_id, 0)) for step in batch]
+        new, known = _concatenated(above for _, above in parts), _concatenated(below for below, _ in parts)
         with self.database.reading() as opened:
             missing = opened is None or not _exists(opened)
-            fresh = _fresh(opened, batch)
-        # A table that is not there yet is made even for metrics without points, so that SQL finds it.
-        if not fresh.num_rows and not missing:
-            return Counter(), Counter()
+            fresh = _fresh(opened, known)
         added = fresh.column("added")
-        rows = fresh.drop_columns(["added"]).cast(batch.schema)
-        load(self.database, [metric_points_resource(lambda: iter([rows]))])
+        differing = fresh.drop_columns(["added"]).cast(known.schema)
+        rows = by_id(_concatenated([differing, new]))
+        # A table that is not there yet is made even for metrics without points, so that SQL finds it.
+        if rows.num_rows or missing:
+            load(self.database, [metric_points_resource(lambda: iter([rows]))])
+        for step in batch:
+            if step.rows.num_rows:
+                last = step.rows.column("id")[-1].as_py()
+                highest[step.metric_id] = max(last, highest.get(step.metric_id, 0))
         return (
-            _by_metric(rows.filter(added)),
-            _by_metric(rows.filter(pc.invert(added))),  # pyright: ignore[reportAttributeAccessIssue]
+            _by_metric(new) + _by_metric(differing.filter(added)),
+            _by_metric(differing.filter(pc.invert(added))),  # pyright: ignore[reportAttributeAccessIssue]
         )
 
     def _delete_gone(self, seen: dict[int, list[pa.ChunkedArray]]) -> Counter[int]:
@@ -188,14 +212,25 @@ class PointsLoad:
         if not metric_ids:
             return {}
         with self.database.reading() as opened:
-            stored: Stored = read_stored(self.database.query(opened), points=True)
-        return stored.cursors
+            return read_cursors(self.database.query(opened))
+
+
+def _split(rows: pa.Table, highest: int) -> tuple[pa.Table, pa.Table]:
+    """Return the rows up to an id, and those above it; they ascend by id."""
+    at = int(np.searchsorted(rows.column("id").to_numpy(), highest, side="right"))
+    return rows.slice(0, at), rows.slice(at)
+
+
+def _concatenated(tables: Iterable[pa.Table]) -> pa.Table:
+    table = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
+    # As it is declared: dlt warns of an Arrow key that may be null.
+    return table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
 
 
 def _fresh(connection: duckdb.DuckDBPyConnection | None, batch: pa.Table) -> pa.Table:
     """Return the rows that are new or differ from the stored ones, with a column `added` that tells which."""
-    if connection is None or not _exists(connection):
-        return batch.append_column("added", pa.array([True] * batch.num_rows))
+    if connection is None or not batch.num_rows or not _exists(connection):
+        return batch.append_column("added", pa.array([True] * batch.num_rows, pa.bool_()))
     differs = [f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"]
     if batch.schema.names != SCHEMA.names:
         # Rows of a shape that nobody foresaw are all written: the database may not have their columns yet.

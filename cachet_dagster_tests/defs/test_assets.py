@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from cachet_dagster.defs.jobs import cachet_reload_metrics
 from cachet_dagster.defs.partitions import metric_keys
+from cachet_dagster.defs.resources import CachetResource
+from cachet_dagster.defs.specs import asset_key
 from cachet_dagster.source import TABLES
-from cachet_dagster.warehouse import Database
+from cachet_dagster.source.errors import SettingsError
 from cachet_dagster_tests.conftest import ADMIN
 from cachet_dagster_tests.truth import differences
 
-from .dagster_runs import Project, failure, materialized
+from .dagster_runs import QUIET, Project, failure, materialized
 
 GUEST = None
 
@@ -266,6 +269,71 @@ def test_the_public_recipes_ways_to_look_work_from_another_folder(tmp_path, admi
     assert [path.name for path in tmp_path.rglob("*.duckdb")] == ["cachet.duckdb"]
 
 
-def test_a_database_name_that_dlt_cannot_find_again_is_refused(tmp_path):
-    with pytest.raises(Exception, match=r"ends in \.duckdb"):
-        Database(tmp_path / "cachet.db")
+@pytest.mark.parametrize("name", ["cachet.db", ".", "/", "my data.duckdb", "~nobody-here/cachet.duckdb"])
+def test_a_database_that_dlt_cannot_find_again_is_refused_before_anything_is_requested(name, admin_server):
+    server, token = admin_server
+
+    for base_url in (server.url, None):
+        resource = CachetResource(base_url=base_url, api_token=token if base_url else None, database=name)
+        with pytest.raises(SettingsError, match="Set CACHET_DATABASE to a path"), resource.connect(print):
+            pass
+
+    assert server.request_count == 0
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_without_a_bound_is_refused(project, monkeypatch, seconds):
+    monkeypatch.setenv("CACHET_LOCK_WAIT", seconds)
+
+    result = project.load_tables("components")
+
+    assert failure(result) == (
+        f"CACHET_LOCK_WAIT is '{seconds}'. Nothing was requested or changed. Set it to a number of seconds."
+    )
+
+
+def test_a_metric_named_twice_is_loaded_once(project):
+    for _ in range(2):
+        loaded = cachet_reload_metrics.execute_in_process(
+            instance=project.instance,
+            resources={"cachet": project.resource},
+            run_config={**QUIET, "ops": {"reload_metrics": {"config": {"metric_ids": [1, 2, 1, 2]}}}},
+        )
+
+        assert sorted(materialized(loaded)) == ["metric_points/1", "metric_points/2"]
+        assert project.rows("SELECT count(*), count(DISTINCT id) FROM metric_points") == [(500, 500)]
+
+
+def test_a_partition_that_is_no_metric_stops_nothing_and_the_next_sync_drops_it(project):
+    project.load_tables("metrics")
+    metrics = project.instance.get_dynamic_partitions("cachet_metric_id")
+    project.instance.add_dynamic_partitions("cachet_metric_id", ["by hand", "007"])
+
+    points = project.load_points(["1", "by hand"])
+
+    assert failure(points).startswith("'by hand' is no metric's id: remove that partition.")
+    assert len(materialized(points)) == 5
+    tables = project.load_tables("metrics")
+    assert tables.success
+    assert project.instance.get_dynamic_partitions("cachet_metric_id") == metrics
+
+
+def test_partitions_that_cannot_be_made_cost_no_load(project):
+    lock = project.database.with_name(f"{project.database.name}.partitions.lock")
+    lock.mkdir()
+
+    result = project.load_tables("metrics", "components")
+
+    assert "The partitions of metric_points are as they were" in failure(result)
+    assert sorted(materialized(result)) == ["components", "metrics"]
+    assert project.count("metrics") == 5
+
+
+def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
+    server, _token = admin_server
+
+    result = Project(tmp_path, server.url, GUEST).load_tables("subscribers", "dashboards")
+
+    (seen,) = [event.asset_observation_data for event in result.all_events if event.is_asset_observation]
+    assert seen.asset_observation.asset_key == asset_key("subscribers")
+    assert seen.asset_observation.metadata["what_happened"].value == "refused: the server wants an API token"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -52,7 +55,7 @@ def test_times_and_their_zone_come_from_the_environment():
     assert {schedule.execution_timezone for schedule in schedules} == {"Europe/Berlin"}
 
 
-@pytest.mark.parametrize("cron", ["soon", "99 * * * *", "* * * * * *", "0 0 31 2 *"])
+@pytest.mark.parametrize("cron", ["soon", "99 * * * *", "* * * * * *", "0 0 31 2 *", "0 0 31 4 *"])
 def test_a_wrong_time_is_replaced_by_the_default_and_the_description_says_so(cron):
     sync = cachet_schedules({"CACHET_SYNC_CRON": cron})[0]
 
@@ -60,6 +63,19 @@ def test_a_wrong_time_is_replaced_by_the_default_and_the_description_says_so(cro
     assert f"CACHET_SYNC_CRON is {cron!r}, which cannot be used: `0 * * * *` is used instead." in (
         sync.description or ""
     )
+
+
+def test_the_code_location_loads_with_a_time_that_never_comes():
+    environment = {**os.environ, "CACHET_SYNC_CRON": "0 0 31 4 *", "CACHET_POINTS_CRON": "0 0 31 4 *"}
+
+    loading = subprocess.run(
+        [sys.executable, "-c", "import cachet_dagster.definitions"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert loading.returncode == 0, loading.stderr
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd"])

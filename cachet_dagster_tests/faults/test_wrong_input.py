@@ -148,6 +148,29 @@ def test_a_token_without_the_ability_for_subscribers(database: Database, demo: D
     assert differences(database, truth(demo.world, ["components_groups"])) == []
 
 
+def test_rows_that_a_token_in_doubt_does_not_show_are_kept(
+    database: Database, demo: DemoServer, server: FaultServer
+) -> None:
+    hidden = demo.world.add("component_groups", name="Hidden", visible=0)
+    load_once(settings(server.url), database, NAMES)
+    before = contents(database)
+    demo.world.add("components", name="Came meanwhile")
+    server.misbehave(says(500), "/api/subscribers")
+
+    errors = load_once(settings(server.url, api_key="1|expired"), database, (*NAMES, "components"))
+
+    assert str(errors["components_groups"]) == (
+        "components_groups: components_groups has 3 rows where 4 are stored, and whether the server still knows the "
+        "API token cannot be told, since subscribers fails (the server fails (500); asked 3 times at "
+        f"{server.url}). Its tables are unchanged. "
+        "Run again when the server answers subscribers, or unset CACHET_API_TOKEN to load as a guest."
+    )
+    after = contents(database)
+    assert hidden["id"] in {row["id"] for row in after["components_groups"]}
+    assert after["components_groups"] == before["components_groups"]
+    assert differences(database, truth(demo.world, ["components"])) == []
+
+
 def test_a_malformed_url() -> None:
     for url in ("ftp://status.example.com", "http://", "http://status.example.com:port", "not a page"):
         with pytest.raises(CachetError) as raised:

@@ -1,4 +1,5 @@
-"""`dagster dev` as a newcomer starts it: a fresh home, a free port, and a page to load, until the test is done."""
+"""`dagster dev` as a newcomer starts it: a fresh home, a free port, and a page to load, while a test
+lasts."""
 
 from __future__ import annotations
 

@@ -1,18 +1,20 @@
 """In a real browser, as a newcomer goes about it: look, materialize all, watch, check, switch a schedule.
 
-Needs a Chromium on PATH and `make test-ui`, which installs Playwright; `dagster dev` is the real one, the page
-is the embedded Cachet in this process, so that it can be told to misbehave.
+Needs a Chromium on PATH and `make test-ui`, which installs Playwright; `dagster dev` is the real one, the
+page is the embedded Cachet in this process, so that it can be told to misbehave. Whatever the browser is
+shown or told on the way is kept, and searched for the token at the end.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World, living_world
+from cachet_dagster.demo import DemoServer, World, living_world
 
 from .dagster_dev import chromium, dagster_dev
 
@@ -23,7 +25,14 @@ pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="there is no Chromium on PATH: install Debian's chromium"),
 ]
 
-GROUP = "/locations/cachet_dagster.definitions/asset-groups/cachet"
+LOCATION = "/locations/cachet_dagster.definitions"
+GROUP = f"{LOCATION}/asset-groups/cachet"
+
+SECRET = "FindMeInTheBrowser0123456789"
+TOKEN = f"7|{SECRET}"
+
+WAIT = 90_000
+"""Milliseconds that the UI may take to show what is so already."""
 ALIVE = 120_000
 """Milliseconds within which a fresh start is to have loaded everything, without a click."""
 RUN = 300_000
@@ -31,18 +40,43 @@ RUN = 300_000
 
 
 class Newcomer:
-    """A browser on the UI."""
+    """A browser on the UI.
+
+    Attributes:
+        pages: The pages that it was on, as HTML.
+        answers: The bodies of GraphQL's answers, by HTTP.
+        frames: What GraphQL sent by WebSocket, where a run's log comes from.
+    """
 
     def __init__(self, page, address: str, server: DemoServer, folder: Path):
         self.page = page
         self.address = address
         self.server = server
         self.folder = folder
+        self.pages: list[str] = []
+        self.answers: list[str] = []
+        self.frames: list[str] = []
+        page.on("response", self._keep)
+        page.on("websocket", lambda socket: socket.on("framereceived", self._keep_frame))
 
     def open(self, path: str) -> None:
+        self.keep_page()
         self.page.goto(f"{self.address}{path}")
 
-    def sees(self, text: str, *, within: int = 30_000, exact: bool = False) -> None:
+    def keep_page(self) -> None:
+        self.pages.append(self.page.content())
+
+    def _keep(self, response) -> None:
+        if "/graphql" not in response.url:
+            return
+        # An answer that the browser left without reading is nowhere to be had.
+        with contextlib.suppress(playwright.Error):
+            self.answers.append(response.text())
+
+    def _keep_frame(self, frame: str | bytes) -> None:
+        self.frames.append(frame if isinstance(frame, str) else frame.decode(errors="replace"))
+
+    def sees(self, text: str, *, within: int = WAIT, exact: bool = False) -> None:
         try:
             self.page.get_by_text(text, exact=exact).first.wait_for(timeout=within)
         except playwright.TimeoutError:
@@ -57,10 +91,10 @@ class Newcomer:
 def newcomer(tmp_path_factory) -> Iterator[Newcomer]:
     folder = tmp_path_factory.mktemp("ui")
     page_rows = World(living_world(1, datetime.now(timezone.utc)).dump())
-    with DemoServer(page_rows, me=True) as server:
+    with DemoServer(page_rows, me=True, tokens={TOKEN: {"*"}}) as server:
         environment = {
             "CACHET_BASE_URL": server.url,
-            "CACHET_API_TOKEN": DEMO_TOKEN,
+            "CACHET_API_TOKEN": TOKEN,
             "CACHET_DATABASE": str(folder / "cachet.duckdb"),
         }
         with dagster_dev(folder, environment) as address, playwright.sync_playwright() as started:
@@ -69,6 +103,7 @@ def newcomer(tmp_path_factory) -> Iterator[Newcomer]:
                 args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
             )
             page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            page.set_default_timeout(WAIT)
             yield Newcomer(page, address, server, folder)
             browser.close()
 
@@ -134,25 +169,44 @@ def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(n
 def test_a_schedule_is_switched_on_and_off(newcomer):
     newcomer.open("/automation")
     newcomer.sees("cachet_full_refresh_schedule")
-    row = newcomer.page.locator("div[class*='ListItem_listItem__']")
-    switch = row.filter(has_text="cachet_full_refresh_schedule").locator("input").last
-
-    playwright.expect(switch).to_be_enabled(timeout=60_000)
-    before = switch.is_checked()
+    row = newcomer.page.locator("div[class*='ListItem_listItem__']").filter(
+        has_text="cachet_full_refresh_schedule"
+    )
+    switch = row.locator("input").last
 
     def switch_to(wanted: bool) -> None:
-        # A click that falls into a refresh of the list is lost: as a person would, click again.
-        for _ in range(4):
-            row.filter(has_text="cachet_full_refresh_schedule").locator("label").last.click()
-            try:
-                playwright.expect(switch).to_be_checked(checked=wanted, timeout=10_000)
+        # A click that falls into a refresh of the list is lost: as a person would, click again, but only
+        # when the switch is free again, since after a slow click one more would undo it.
+        for _ in range(6):
+            playwright.expect(switch).to_be_enabled(timeout=WAIT)
+            if switch.is_checked() is not wanted:
+                row.locator("label").last.click()
+            with contextlib.suppress(AssertionError):
+                playwright.expect(switch).to_be_checked(checked=wanted, timeout=WAIT / 6)
                 return
-            except AssertionError:
-                continue
         raise AssertionError(f"the schedule cannot be switched {'on' if wanted else 'off'}")
 
+    playwright.expect(switch).to_be_enabled(timeout=WAIT)
+    before = switch.is_checked()
     switch_to(True)
     switch_to(False)
 
     assert before is False
     newcomer.picture("automation")
+
+
+def test_the_token_is_on_no_page_and_in_no_answer(newcomer):
+    newcomer.open(f"{LOCATION}/resources/cachet")
+    newcomer.sees("CachetResource")
+    newcomer.open(f"{LOCATION}/jobs/cachet_sync/playground")
+    newcomer.sees("Launch run")
+    newcomer.open("/runs")
+    runs = newcomer.page.locator("div[class*='VirtualizedTable_row']").filter(has_text="cachet_sync")
+    runs.locator("a[href*='/runs/']").first.click()
+    newcomer.sees("RUN_SUCCESS")
+    newcomer.picture("run")
+    newcomer.keep_page()
+
+    for kept in (newcomer.pages, newcomer.answers, newcomer.frames):
+        assert any("cachet_sync" in text for text in kept)
+        assert not any(SECRET in text for text in kept)

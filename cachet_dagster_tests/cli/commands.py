@@ -1,0 +1,65 @@
+"""Runs a command as a person does, in a folder with nothing in it, and gives back all that it said.
+
+A process takes seconds to start, so the tests share each one's output through fixtures of their modules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left: its exit status, its output (errors included), and the folder that it ran in."""
+
+    status: int
+    output: str
+    folder: Path
+
+    @property
+    def marks(self) -> dict[str, tuple[bool, str]]:
+        """The lines of a report: whether it is good and what it says, by name."""
+        lines = re.findall(r"^([✓✗]) (.{12})(.*)$", self.output, re.MULTILINE)
+        return {name.strip(): (mark == "✓", text) for mark, name, text in lines}
+
+    def row(self, asset: str) -> str:
+        """Return the line of the table that begins with an asset's name, its blanks made one."""
+        (line,) = re.findall(rf"^{asset} .*$", self.output, re.MULTILINE)
+        return " ".join(line.split())
+
+    def gives_away(self, token: str) -> bool:
+        """Whether a token's secret part, what follows its number, is in the output."""
+        return token.partition("|")[2] in self.output
+
+
+def command(name: str, folder: Path, **environment: str) -> Said:
+    """Run `python -m cachet_dagster NAME` with these variables set; the database is `cachet.duckdb` there."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    settings = (PROJECT / "dagster.yaml").read_text()
+    (home / "dagster.yaml").write_text(settings.replace("base_dir: .dagster", f"base_dir: {home}"))
+    done = subprocess.run(
+        [sys.executable, "-m", "cachet_dagster", name],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(PROJECT),
+            "DAGSTER_HOME": str(home),
+            "DLT_DATA_DIR": str(folder / "dlt"),
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, folder)

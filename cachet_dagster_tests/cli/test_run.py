@@ -1,0 +1,121 @@
+"""`run` loads everything and says what happened to each asset; what it could not load, it says why."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+import pytest
+from dagster import DagsterInstance, job, op, resource
+
+from cachet_dagster.cli.run import reasons
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
+from cachet_dagster.source import TABLES
+
+from .commands import Said, command
+
+
+def page() -> World:
+    return World.generate(incidents=3, components=2, metrics=1, points=2, subscribers=1)
+
+
+@pytest.fixture(scope="module")
+def on_the_demo(tmp_path_factory) -> Said:
+    return command("run", tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def as_a_guest(tmp_path_factory) -> Said:
+    with DemoServer(page()) as server:
+        return command("run", tmp_path_factory.mktemp("guest"), CACHET_BASE_URL=server.url)
+
+
+@pytest.fixture(scope="module")
+def without_the_ability(tmp_path_factory) -> Said:
+    with DemoServer(page(), tokens={DEMO_TOKEN: {"incidents.manage"}}) as server:
+        folder = tmp_path_factory.mktemp("ability")
+        return command("run", folder, CACHET_BASE_URL=server.url, CACHET_API_TOKEN=DEMO_TOKEN)
+
+
+@pytest.fixture(scope="module")
+def against_a_dead_server(tmp_path_factory) -> Said:
+    with DemoServer(page()) as server:
+        url = server.url
+    folder = tmp_path_factory.mktemp("dead")
+    return command("run", folder, CACHET_BASE_URL=url, CACHET_API_TOKEN=DEMO_TOKEN, CACHET_ATTEMPTS="1")
+
+
+def test_the_demo_is_loaded_with_a_line_and_the_rows_of_each_asset(on_the_demo):
+    with duckdb.connect(str(on_the_demo.folder / "cachet_demo.duckdb"), read_only=True) as database:
+        for table in TABLES:
+            ((rows,),) = database.execute(f"SELECT count(*) FROM cachet_data.{table}").fetchall()
+            assert rows
+            assert on_the_demo.row(table).startswith(f"{table} {rows:,} ")
+    assert on_the_demo.status == 0
+
+
+def test_the_database_and_the_way_into_it_are_named(on_the_demo):
+    assert "the embedded demo page is in cachet_demo.duckdb (" in on_the_demo.output
+    assert "duckdb.connect('cachet_demo.duckdb', read_only=True)" in on_the_demo.output
+
+
+def test_the_token_is_in_no_output(on_the_demo):
+    assert "reading every endpoint" in on_the_demo.output
+    assert not on_the_demo.gives_away(DEMO_TOKEN)
+
+
+def test_the_runs_can_be_seen_in_the_instance_afterwards(on_the_demo):
+    with DagsterInstance.from_config(str(on_the_demo.folder / "home")) as instance:
+        runs = {run.job_name: run.status.value for run in instance.get_runs()}
+
+    assert runs == {"cachet_sync": "SUCCESS", "cachet_metric_points": "SUCCESS"}
+
+
+def test_a_guest_is_told_why_subscribers_are_not_loaded_and_nothing_failed(as_a_guest):
+    assert as_a_guest.status == 0
+    assert as_a_guest.row("subscribers") == "subscribers refused: the server wants an API token"
+    assert as_a_guest.row("subscriber_components").endswith("refused: the server wants an API token")
+    assert as_a_guest.row("metric_points").startswith("metric_points 2 ")
+
+
+def test_an_endpoint_that_failed_says_so_and_keeps_its_rows_while_the_rest_is_loaded(without_the_ability):
+    assert without_the_ability.status == 1
+    assert "failed: the API token lacks the ability for it" in without_the_ability.row("subscribers")
+    assert "previous rows are kept" in without_the_ability.row("subscribers")
+    assert without_the_ability.row("incidents").startswith("incidents 3 ")
+    assert without_the_ability.row("metric_points").startswith("metric_points 2 ")
+    assert "a token with the ability subscribers.manage" in without_the_ability.output
+    assert not without_the_ability.gives_away(DEMO_TOKEN)
+
+
+def test_a_dead_server_is_one_sentence_that_names_the_setting(against_a_dead_server):
+    assert against_a_dead_server.status == 1
+    assert against_a_dead_server.output.count("refuses connections") == 1
+    assert "CACHET_BASE_URL has its address and port." in against_a_dead_server.output
+    assert "Traceback" not in against_a_dead_server.output
+    assert not against_a_dead_server.gives_away(DEMO_TOKEN)
+    # Nothing is said to be where nothing is.
+    assert not re.search(r"is in .*\.duckdb|not loaded", against_a_dead_server.output)
+
+
+def test_a_run_that_fails_outside_its_steps_says_which_job_why_and_where_to_look():
+    @resource
+    def broken():
+        raise RuntimeError("the disk is gone")
+
+    @op(required_resource_keys={"broken"})
+    def nothing():
+        pass
+
+    @job(resource_defs={"broken": broken})
+    def a_job():
+        nothing()
+
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    result = a_job.execute_in_process(raise_on_error=False, run_config=quiet)
+
+    (said,) = reasons(result)
+    assert said.startswith("a_job failed outside its steps: ")
+    assert "the disk is gone" in said
+    assert f"run {result.run_id[:8]}" in said
+    assert "make dev" in said
