@@ -146,6 +146,7 @@ class CachetClient:
         bucket: str = "api",
         api: Api | None = None,
         attempts: int | None = None,
+        decode: Callable[[bytes], Any] | None = None,
     ) -> Answer:
         """Return the answer to one GET below the base URL, after retries and waiting for the rate limit.
 
@@ -156,6 +157,7 @@ class CachetClient:
             bucket: Which rate limit counts it.
             api: Which API to ask; None for the one that `self.api` names.
             attempts: How often to send it at most; None for as often as the settings say.
+            decode: Makes a document of a good answer's text; where it returns None, any JSON is taken.
 
         Raises:
             Unreachable: No whole answer came within the bounds.
@@ -171,7 +173,7 @@ class CachetClient:
         session = self._sessions.get(asyncio.get_running_loop())
         assert session is not None, "use the client as `async with client:`"
         async with session.slots:
-            return await self._get(session.http, url, auth, endpoint, self._budgets[bucket], attempts)
+            return await self._get(session.http, url, auth, endpoint, self._budgets[bucket], attempts, decode)
 
     async def _get(
         self,
@@ -181,6 +183,7 @@ class CachetClient:
         endpoint: str,
         budget: RateBudget,
         attempts: int | None,
+        decode: Callable[[bytes], Any] | None,
     ) -> Answer:
         settings = self.settings
         deadline = time.monotonic() + settings.max_wait
@@ -211,7 +214,8 @@ class CachetClient:
                         "Check the server's log, then run again.",
                     )
                 else:
-                    answer = self._judge(status, headers, body, endpoint)
+                    document = decode(body) if decode and status == 200 else None
+                    answer = self._judge(status, headers, body, endpoint, document)
                     self._silent = 0
                     return answer
             except _TransportError as error:
@@ -365,8 +369,11 @@ class CachetClient:
             raise _TransportError("the answer's gzip is cut off")
         return body
 
-    def _judge(self, status: int, headers: Mapping[str, str], body: bytes, endpoint: str) -> Answer:
-        document = _parsed(headers, body, endpoint, self.settings.base_url, status)
+    def _judge(
+        self, status: int, headers: Mapping[str, str], body: bytes, endpoint: str, document: Any
+    ) -> Answer:
+        if document is None:
+            document = _parsed(headers, body, endpoint, self.settings.base_url, status)
         if status == 200:
             return Answer(document, headers, _date(headers))
         message = self._without_token(_message(document))

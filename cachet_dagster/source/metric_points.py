@@ -8,31 +8,27 @@ what is stored has no gap. The newest page is read again at each load, since poi
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from . import cachet2_points
+from . import cachet2_points, points_arrow
 from .bridge import iterate, together
 from .cachet2_pages import UNSORTED
 from .client import Answer
 from .endpoints import ENDPOINTS, Listing
 from .errors import CachetError, NotFound, NotUnderstood, Unstable
 from .pages import BY_ID, PER_PAGE, SCANS, Moved, Page, PageReader, Paging, page_with, upwards
+from .points_arrow import as_rows, odd_page, page_of, table_of
 from .reader import CachetReader, ordered
-from .rows import Row, RowContext, data_of, flatten, timestamp, transposed
+from .rows import Row, RowContext, data_of, flatten
 from .stored import Cursor
-from .tables import TABLES
 
 STEP_ROWS = 250_000
 """Rows after which what was read is handed over: merging 10,000 at a time costs ten times as much."""
@@ -46,25 +42,6 @@ SKETCHED = 40
 _NEAR_PAGES = 10
 _FIRST_STEP_PAGES = 500
 _METRICS_AT_ONCE = 4
-
-_ATTRIBUTES = ("id", "metric_id", "value", "counter", "calculated_value", "created", "updated")
-_TYPES = {"bigint": pa.int64(), "double": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
-SCHEMA = pa.schema(
-    [
-        pa.field(column.name, _TYPES[column.data_type], nullable=column.name != "id")
-        for column in TABLES["metric_points"].columns
-    ]
-)
-"""Arrow schema of points; it matches the column hints, or dlt would warn once for each batch."""
-
-
-_TEXT_SCHEMA = pa.schema(
-    [
-        pa.field(at.name, pa.string() if pa.types.is_timestamp(at.type) else at.type, nullable=at.nullable)
-        for at in SCHEMA
-    ]
-)
-_TEXT_TYPES = [at.type for at in _TEXT_SCHEMA]
 
 
 @dataclass
@@ -198,7 +175,9 @@ class _PointsRead:
                 flushed = time.monotonic()
                 while (step := await steps.get()) is not None:
                     batch.append(step)
-                    full = sum(step.rows.num_rows for step in batch) >= self._step_rows
+                    # Or the last one would be held until the next is read.
+                    del step
+                    full = sum(waiting.rows.num_rows for waiting in batch) >= self._step_rows
                     if full or time.monotonic() - flushed >= STEP_SECONDS:
                         yield batch
                         batch, flushed = [], time.monotonic()
@@ -242,7 +221,7 @@ class _PointsRead:
 
         def step(pages: Sequence[Page], **last: Any) -> MetricStep:
             # Steps of one read may be merged at once, and a merge takes each id once only.
-            rows = _table([page.rows for page in pages], self._reader.zone)
+            rows = table_of([page.rows for page in pages], self._reader.zone)
             rows = rows.filter(pc.field("id") > handed) if handed else rows
             return MetricStep(metric_id, rows, read=count.rows, requests=count.requests, **last)
 
@@ -254,10 +233,14 @@ class _PointsRead:
                             await steps.put(step(pages, last=True, newest=_values(pages[0])))
                             continue
                         done = step(pages)
+                        rows = done.rows.num_rows
                         await steps.put(done)
+                        del done
                         handed = pages[-1].ids[-1]
+                        # Everybody on the way holds this list while the next step is read.
+                        pages.clear()
                         self._pace.parts[metric_id] = count.part(handed)
-                        cursor = Cursor(cursor.rows + done.rows.num_rows, handed)
+                        cursor = Cursor(cursor.rows + rows, handed)
                     return
                 except Moved as moved:
                     # What can say why has scanned often enough itself.
@@ -285,7 +268,7 @@ class _PointsRead:
             )
         await steps.put(step([], last=True, error=error))
 
-    async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[Sequence[Page], bool]]:
+    async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[list[Page], bool]]:
         """Yield what is new by id, the newest pages last; with each, whether it is the last."""
         newest = await read(1, descending=True)
         tail = await self._tail(read, newest, cursor)
@@ -294,7 +277,7 @@ class _PointsRead:
                 yield pages, False
         yield tail, True
 
-    async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[Sequence[Page], bool]]:
+    async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[list[Page], bool]]:
         """Yield what is new by time, all at once."""
         overlap = self._reader.settings.points_overlap * PER_PAGE
         yield await cachet2_points.new_pages(read, cursor, overlap), True
@@ -348,6 +331,7 @@ class _PointsRead:
             self._listing.path.format(id=metric_id),
             paging.query(number, descending, per_page),
             endpoint="metric_points",
+            decode=self._way.decode,
         )
         page = self._parsed(answer, number, descending)
         count.rows += len(page.ids)
@@ -364,9 +348,9 @@ class _PointsRead:
     def _parsed(self, answer: Answer, number: int, descending: bool) -> Page:
         context = self._reader.context("metric_points", answer)
         data = data_of(answer.document, context.endpoint)
-        rows = _columns_of(data, self._way.columns)
+        rows = page_of(data, self._way.columns)
         if rows is None:
-            rows = _odd_rows([self._way.flatten(row, context) for row in data])
+            rows = odd_page([self._way.flatten(row, context) for row in as_rows(data)])
         ids = rows.column("id").to_numpy().tolist()
         if self._listing.paging.ordered:
             ordered(ids, descending, context.endpoint)
@@ -390,9 +374,10 @@ class _Count:
 class _Way:
     """How points are read on where a list is paged in some way, and what its documents hold."""
 
-    pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[tuple[Sequence[Page], bool]]]
+    pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[tuple[list[Page], bool]]]
     columns: Callable[[Any], Sequence[Sequence[Any]] | None]
     flatten: Callable[[Any, RowContext], Row]
+    decode: Callable[[bytes], Any] | None = None
 
 
 def _gap(lowest: Page, cursor: Cursor) -> bool:
@@ -406,113 +391,12 @@ def _pages_below(newest: Page, last_id: int) -> int:
     return max(1, math.floor((newest.ids[0] - last_id) / spacing / PER_PAGE) + 1)
 
 
-def _columns_of(data: Any, columns: Callable[[Any], Sequence[Sequence[Any]] | None]) -> pa.RecordBatch | None:
-    """Return a page's points with their times still as text; None where any differs from what is known."""
-    try:
-        found = columns(data)
-        if found is None:
-            return None
-        arrays = [pa.array(values, kind) for values, kind in zip(found, _TEXT_TYPES, strict=True)]
-    except (KeyError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
-        return None
-    return pa.RecordBatch.from_arrays(arrays, schema=_TEXT_SCHEMA)
-
-
-def _attributes(data: Any) -> Sequence[Sequence[Any]] | None:
-    """Return the columns of Cachet 3's points, in the order of SCHEMA; None where there are others."""
-    found = transposed([row["attributes"] for row in data], _ATTRIBUTES)
-    return found and [*found[:-2], *([time["string"] for time in times] for times in found[-2:])]
-
-
-def _odd_rows(rows: list[Row]) -> pa.Table:
-    """Return points whatever their shape: what is not of the declared type goes to `<column>__v_text`."""
-    columns: dict[str, pa.Array] = {}
-    for field_ in SCHEMA:
-        values = [row.pop(field_.name, None) for row in rows]
-        fitting = [value if _fits(value, field_.type) else None for value in values]
-        columns[field_.name] = pa.array(fitting, field_.type)
-        odd = [
-            None if kept is not None or value is None else _text(value)
-            for value, kept in zip(values, fitting, strict=True)
-        ]
-        if any(value is not None for value in odd):
-            columns[f"{field_.name}__v_text"] = pa.array(odd, pa.string())
-    for name in dict.fromkeys(name for row in rows for name in row):
-        # As text whatever it is: dlt fails on an Arrow column that is of one type today and of another tomorrow.
-        values = [None if row.get(name) is None else _text(row[name]) for row in rows]
-        if any(value is not None for value in values):
-            columns[name] = pa.array(values, pa.string())
-    return pa.table(columns)
-
-
-def _fits(value: Any, wanted: pa.DataType) -> bool:
-    try:
-        return value is not None and pa.scalar(value, wanted).is_valid
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return False
-
-
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, (str, datetime)) else json.dumps(value, default=str)
-
-
-def _table(pages: Sequence[pa.RecordBatch | pa.Table], zone: ZoneInfo) -> pa.Table:
-    """Return pages as one table, ascending by id and each id once, with its times in UTC."""
-    plain = [page for page in pages if isinstance(page, pa.RecordBatch)]
-    odd = [page for page in pages if isinstance(page, pa.Table)]
-    whole = [SCHEMA.empty_table(), *odd]
-    if plain:
-        table = pa.Table.from_batches(plain).combine_chunks()
-        for name in ("created_at", "updated_at"):
-            at = table.schema.get_field_index(name)
-            texts = table.column(name)
-            times = _utc(texts, zone)
-            table = table.set_column(at, SCHEMA.field(name), times)
-            if times.null_count > texts.null_count:
-                odd = [
-                    None if at else text
-                    for text, at in zip(texts.to_pylist(), times.to_pylist(), strict=True)
-                ]
-                table = table.append_column(f"{name}__v_text", pa.array(odd, pa.string()))
-        whole.append(table)
-    table = pa.concat_tables(whole, promote_options="default")
-    # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
-    table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
-    # Newest pages come first, and are read last of all.
-    return by_id(table)
-
-
-def by_id(points: pa.Table) -> pa.Table:
-    """Return points ascending by id, and of those with the same id the first."""
-    ids = points.column("id").to_numpy()
-    if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
-        _, first = np.unique(ids, return_index=True)
-        points = points.take(pa.array(first))
-    return points
-
-
-def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:
-    """Return the server's local times as UTC, an ambiguous hour read as the first; null where it is no time."""
-    try:
-        local = pc.cast(texts, pa.timestamp("us"))
-        if zone.key == "UTC":
-            return pc.cast(local, SCHEMA.field("created_at").type)
-        utc = pc.assume_timezone(  # pyright: ignore[reportAttributeAccessIssue]
-            local, zone.key, ambiguous="earliest", nonexistent="earliest"
-        )
-        return pc.cast(utc, SCHEMA.field("created_at").type)
-    except pa.ArrowInvalid:
-        parsed = [timestamp(text, zone) for text in texts.to_pylist()]
-        kept = [None if isinstance(value, str) else value for value in parsed]
-        return pa.array(kept, SCHEMA.field("created_at").type)
-
-
 def _values(newest: Page) -> list[float | None]:
     values = newest.rows.column("value").to_pylist() if newest.ids else []
     return values[:SKETCHED][::-1]
 
 
 _WAYS: dict[Paging, _Way] = {
-    BY_ID: _Way(_PointsRead.upwards, _attributes, flatten),
+    BY_ID: _Way(_PointsRead.upwards, points_arrow.columns, flatten, points_arrow.decoded),
     UNSORTED: _Way(_PointsRead.by_time, cachet2_points.columns, cachet2_points.flatten),
 }

@@ -110,7 +110,8 @@ async def upwards(
         moving = [page for page in (anchor, late if between else None) if page]
         await together(*(_confirm(read, page) for page in moving))
         yield [*step, *between, late]
-        anchor, step = late, []
+        # What the caller has dropped is not to be kept here while the next step is read.
+        anchor, step, between = late, [], []
     if step:
         yield step
 

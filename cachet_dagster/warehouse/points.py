@@ -20,15 +20,8 @@ import pyarrow.compute as pc
 
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.errors import CachetError
-from cachet_dagster.source.metric_points import (
-    SCHEMA,
-    STEP_ROWS,
-    MetricStep,
-    Pace,
-    by_id,
-    read_points,
-    sketch,
-)
+from cachet_dagster.source.metric_points import STEP_ROWS, MetricStep, Pace, read_points, sketch
+from cachet_dagster.source.points_arrow import SCHEMA, by_id
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
@@ -38,6 +31,9 @@ from .load import load
 
 TOLD_SECONDS = 10.0
 """Seconds between two lines on how a long load goes on."""
+
+GROUP_ROWS = 50_000
+"""Rows handed to dlt at a time: each becomes a row group, and one of 250,000 rows takes 50 MB more to write."""
 
 _TABLE = f'"{DATASET}"."metric_points"'
 
@@ -148,6 +144,9 @@ class PointsLoad:
                 for step in finished:
                     loaded[step.metric_id].before = cursors.get(step.metric_id, Cursor()).rows
                     yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
+                # Not held while the next ones are read.
+                batch.clear()
+                finished.clear()
 
     def _tell(self, pace: Pace) -> None:
         if time.monotonic() - self._told >= TOLD_SECONDS:
@@ -181,7 +180,7 @@ class PointsLoad:
         rows = by_id(_concatenated([differing, new]))
         # A table that is not there yet is made even for metrics without points, so that SQL finds it.
         if rows.num_rows or missing:
-            load(self.database, [metric_points_resource(lambda: iter([rows]))])
+            load(self.database, [metric_points_resource(lambda: _slices(rows))])
         for step in batch:
             if step.rows.num_rows:
                 last = step.rows.column("id")[-1].as_py()
@@ -219,6 +218,11 @@ def _split(rows: pa.Table, highest: int) -> tuple[pa.Table, pa.Table]:
     """Return the rows up to an id, and those above it; they ascend by id."""
     at = int(np.searchsorted(rows.column("id").to_numpy(), highest, side="right"))
     return rows.slice(0, at), rows.slice(at)
+
+
+def _slices(rows: pa.Table) -> Iterator[pa.Table]:
+    for at in range(0, max(1, rows.num_rows), GROUP_ROWS):
+        yield rows.slice(at, GROUP_ROWS)
 
 
 def _concatenated(tables: Iterable[pa.Table]) -> pa.Table:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.source import CachetReader
 from cachet_dagster.source.errors import NotFound, Unstable
-from cachet_dagster.source.metric_points import SCHEMA, MetricStep, read_points
+from cachet_dagster.source.metric_points import MetricStep, read_points
+from cachet_dagster.source.points_arrow import SCHEMA
 from cachet_dagster.source.stored import Cursor
 from cachet_dagster_tests.source.test_cachet2 import answering, ids_read_naively, reader_of, serving
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
-from cachet_dagster.source import CachetReader, CachetSettings, metric_points
+from cachet_dagster.source import CachetReader, CachetSettings, points_arrow
 from cachet_dagster.source.metric_points import MetricStep, read_points, sketch
 from cachet_dagster.source.stored import Cursor
 from cachet_dagster_tests import recordings
@@ -557,7 +558,9 @@ def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row():
         if exchange["path"].startswith("/api/metrics/1/points?per_page=100") and exchange["status"] == 200
     )
 
-    columns = metric_points._columns_of(page["data"], metric_points._attributes)
+    document = points_arrow.decoded(json.dumps(page).encode())
+    columns = points_arrow.page_of(document["data"], points_arrow.columns)
 
     assert columns is not None
     assert columns.num_rows == 100
+    assert points_arrow.as_rows(document["data"]) == page["data"]
