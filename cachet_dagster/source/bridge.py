@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+AT_ONCE = 64
+"""How many of one list's requests may be waiting or under way."""
 
 _END = object()
 
@@ -29,15 +32,29 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return next(results)
 
 
-async def together(*work: Awaitable[T]) -> list[T]:
-    """Return what all of them return; where one fails, the others are cancelled rather than left running."""
-    tasks = [asyncio.ensure_future(one) for one in work]
+async def together(*work: Coroutine[Any, Any, T], at_once: int = AT_ONCE) -> list[T]:
+    """Return what all of them return; where one fails, the others are cancelled rather than left running.
+
+    No more than `at_once` are under way: thousands of tasks that wait for a connection cost more than those
+    that have one.
+    """
+    results: list[Any] = [None] * len(work)
+    waiting = iter(enumerate(work))
+
+    async def worker() -> None:
+        for at, one in waiting:
+            results[at] = await one
+
+    tasks = [asyncio.ensure_future(worker()) for _ in range(min(at_once, len(work)))]
     try:
-        return list(await asyncio.gather(*tasks))
+        await asyncio.gather(*tasks)
+        return results
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _, one in waiting:
+            one.close()
 
 
 def iterate(source: Callable[[], AsyncGenerator[T, None]], *, ahead: int = 1) -> Generator[T, None, None]:

@@ -206,7 +206,8 @@ class _PointsRead:
         # have much to read: the connections are shared by all pages under way.
         workers = max(_METRICS_AT_ONCE, self._reader.settings.connections)
         try:
-            await together(*(worker() for _ in range(min(workers, len(metric_ids)))))
+            count = min(workers, len(metric_ids))
+            await together(*(worker() for _ in range(count)), at_once=workers)
         except Exception:
             await steps.put(None)
             raise

@@ -11,7 +11,7 @@ both below the late page and within one scan.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +41,9 @@ class Page:
 class PageReader(Protocol):
     """Reads page `number` (from 1) in ascending order of id, or in descending order."""
 
-    def __call__(self, number: int, *, descending: bool = False, per_page: int = PER_PAGE) -> Awaitable[Page]:
+    def __call__(
+        self, number: int, *, descending: bool = False, per_page: int = PER_PAGE
+    ) -> Coroutine[Any, Any, Page]:
         """Return the page; past the end it has no ids."""
         ...
 
