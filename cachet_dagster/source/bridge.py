@@ -52,9 +52,9 @@ async def together(*work: Coroutine[Any, Any, T], at_once: int = AT_ONCE) -> lis
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for _, one in waiting:
             one.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def iterate(source: Callable[[], AsyncGenerator[T, None]], *, ahead: int = 1) -> Generator[T, None, None]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dagster import materialize
+from dagster_duckdb import DuckDBResource
 
 from cachet_dagster.defs.jobs import cachet_reload_metrics
 from cachet_dagster.defs.partitions import metric_keys
@@ -21,6 +25,7 @@ from cachet_dagster_tests.truth import differences
 from .dagster_runs import QUIET, Project, failure, materialized
 
 GUEST = None
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -337,3 +342,24 @@ def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
     (seen,) = [event.asset_observation_data for event in result.all_events if event.is_asset_observation]
     assert seen.asset_observation.asset_key == asset_key("subscribers")
     assert seen.asset_observation.metadata["what_happened"].value == "refused: the server wants an API token"
+
+
+def test_the_readmes_asset_of_ones_own_reads_what_was_loaded(project):
+    project.load_tables("incidents")
+    (sample,) = re.findall(r"```python\n(from dagster import AssetKey.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(sample, names)
+    config = names["reader"].connection_config
+
+    result = materialize(
+        [names["open_incidents"]],
+        instance=project.instance,
+        resources={"duckdb": DuckDBResource(database=str(project.database), connection_config=config)},
+    )
+
+    ((_, metadata),) = materialized(result).items()
+    assert [(metadata["open"],)] == project.rows(
+        "SELECT count(*) FROM incidents WHERE status_label <> 'Fixed'"
+    )
+    assert metadata["open"] > 0
+    assert names["defs"].resolve_job_def("cachet_sync")
