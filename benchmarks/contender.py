@@ -106,7 +106,7 @@ def served(url: str) -> dict[str, int]:
 def _peak_mb() -> float:
     # Linux lets a child begin with its parent's peak; `python -m benchmarks` stays far below any contender's.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1_000_000 if sys.platform == "darwin" else 1_000)
+    return peak / 1_000_000 * (1 if sys.platform == "darwin" else 1_024)
 
 
 def compare(work: Work, world: World) -> tuple[int, int]:

@@ -54,7 +54,7 @@ if not _console.is_terminal:
     _console.width = 200
 _connections: list[Connection] = []
 _status: Status | None = None
-_shown: set[str] = set()
+_shown = ""
 
 
 def run() -> int:
@@ -120,13 +120,12 @@ def project_instance() -> Iterator[DagsterInstance]:
 
 
 def _show(message: str) -> None:
-    """Print a message once, or make it what the spinner says."""
-    if message in _shown:
-        return
-    _shown.add(message)
+    """Make a message what the spinner says, or print it where there is none, but not twice running."""
+    global _shown
     if _status is not None:
         _status.update(_escaped(message.splitlines()[0]))
-    else:
+    elif message != _shown:
+        _shown = message
         _console.print(_escaped(message.splitlines()[0]))
 
 

@@ -217,8 +217,13 @@ def load_metric_points(
         listed = points.reader.read(["metrics"])["metrics"]
         if listed.error:
             raise listed.error
-        pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
-        context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
+        if points.reader.in_doubt:
+            failures.append(
+                "Nothing was pruned: whether the token shows all metrics cannot be told just now."
+            )
+        else:
+            pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
+            context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
     if metrics:
         yield from _points_checks(context, connection, points.reader, metrics)
     _raise_failures(failures)

@@ -23,7 +23,7 @@ from .bridge import iterate, together
 from .cachet2_pages import UNSORTED
 from .client import Answer
 from .endpoints import ENDPOINTS, Listing
-from .errors import CachetError, NotFound, NotUnderstood, Unstable
+from .errors import CachetError, NotCachet, NotFound, NotUnderstood, Unstable
 from .pages import BY_ID, PER_PAGE, SCANS, Moved, Page, PageReader, Paging, page_with, upwards
 from .points_arrow import as_rows, odd_page, page_of, table_of
 from .reader import CachetReader, ordered
@@ -133,12 +133,13 @@ def read_points(
 
 def sketch(values: Iterable[float | None]) -> str:
     """Return a line of block characters, one a value, from the lowest to the highest."""
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return ""
-    low, high = min(known), max(known)
+    # Halved, since the distance of two numbers may be too large for one.
+    low, high = min(known) / 2, max(known) / 2
     scale = (high - low) or 1.0
-    return "".join("▁▂▃▄▅▆▇█"[int((value - low) / scale * 7)] for value in known)
+    return "".join("▁▂▃▄▅▆▇█"[int((value / 2 - low) / scale * 7)] for value in known)
 
 
 class _PointsRead:
@@ -349,6 +350,8 @@ class _PointsRead:
     def _parsed(self, answer: Answer, number: int, descending: bool) -> Page:
         context = self._reader.context("metric_points", answer)
         data = data_of(answer.document, context.endpoint)
+        if not isinstance(data, list):
+            raise NotCachet("the answer is one row where a list was asked for", "", context.endpoint)
         rows = page_of(data, self._way.columns)
         if rows is None:
             rows = odd_page([self._way.flatten(row, context) for row in as_rows(data)])

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .rows import Row, timestamp
+from .rows import Row, storable, timestamp
 from .tables import TABLES
 
 _TYPES = {"bigint": pa.int64(), "double": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
@@ -71,6 +71,9 @@ class _Document(TypedDict, total=False):
     data: list[_Point]
     links: Any
 
+
+_YEARS = range(-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""Microseconds since 1970 of the years 1 to 9999."""
 
 _DECODER = msgspec.json.Decoder(_Document)
 _COLUMNS = attrgetter(
@@ -162,7 +165,7 @@ def table_of(pages: Sequence[pa.RecordBatch | pa.Table], zone: ZoneInfo) -> pa.T
             table = table.set_column(at, SCHEMA.field(name), times)
             if times.null_count > texts.null_count:
                 odd = [
-                    None if at else text
+                    None if at else storable(text)
                     for text, at in zip(texts.to_pylist(), times.to_pylist(), strict=True)
                 ]
                 table = table.append_column(f"{name}__v_text", pa.array(odd, pa.string()))
@@ -186,15 +189,19 @@ def by_id(points: pa.Table) -> pa.Table:
 
 def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:
     """Return the server's local times as UTC, an ambiguous hour read as the first; null where it is no time."""
+    kind = SCHEMA.field("created_at").type
     try:
         local = pc.cast(texts, pa.timestamp("us"))
-        if zone.key == "UTC":
-            return pc.cast(local, SCHEMA.field("created_at").type)
-        utc = pc.assume_timezone(  # pyright: ignore[reportAttributeAccessIssue]
-            local, zone.key, ambiguous="earliest", nonexistent="earliest"
-        )
-        return pc.cast(utc, SCHEMA.field("created_at").type)
+        if zone.key != "UTC":
+            local = pc.assume_timezone(  # pyright: ignore[reportAttributeAccessIssue]
+                local, zone.key, ambiguous="earliest", nonexistent="earliest"
+            )
+        utc = pc.cast(local, kind)
+        ends = pc.min_max(pc.cast(utc, pa.int64())).as_py()  # pyright: ignore[reportAttributeAccessIssue]
+        # Arrow knows years that Python, and what is read back from a database, do not.
+        if ends["min"] is None or _YEARS.start <= ends["min"] <= ends["max"] < _YEARS.stop:
+            return utc
     except pa.ArrowInvalid:
-        parsed = [timestamp(text, zone) for text in texts.to_pylist()]
-        kept = [None if isinstance(value, str) else value for value in parsed]
-        return pa.array(kept, SCHEMA.field("created_at").type)
+        pass
+    parsed = [timestamp(text, zone) for text in texts.to_pylist()]
+    return pa.array([None if isinstance(value, str) else value for value in parsed], kind)

@@ -167,9 +167,9 @@ class CachetReader:
 
     async def _read(self, endpoints: list[Endpoint]) -> dict[str, EndpointRead]:
         async with self.client:
-            await self.connect()
             # Not when its turn comes: another may have asked for a list that both need.
             self._spent = Counter(self.client.requests)
+            await self.connect()
             reads: dict[str, EndpointRead] = {}
             if not self._trusted:
                 # A bad token on a public endpoint is silently a guest; only `subscribers` tells.
@@ -235,17 +235,17 @@ class CachetReader:
 
     def _check_doubt(self, endpoint: Endpoint, rows: dict[str, list[Row]]) -> None:
         """Raise where rows seem gone, and the token that shows hidden rows may just be valid no more."""
-        if self.token_error is None or not self.in_doubt or endpoint.kind == "observed":
+        if self.token_error is None or not self.in_doubt:
             return
-        for table, found in rows.items():
-            stored = self.stored.counts.get(table, 0)
-            if len(found) < stored:
-                raise CachetError(
-                    f"{table} has {len(found):,} rows where {stored:,} are stored, and whether the server still knows "
-                    f"the API token cannot be told, since subscribers fails ({self.token_error.what})",
-                    "Run again when the server answers subscribers, or unset CACHET_API_TOKEN to load as a guest.",
-                    endpoint.name,
-                )
+        table = endpoint.tables[0]
+        gone = self.stored.ids.get(table, set()) - {row["id"] for row in rows[table] if "id" in row}
+        if gone:
+            raise CachetError(
+                f"{len(gone):,} stored rows are not shown, and whether they are gone or the server no longer knows the "
+                f"API token cannot be told, since subscribers fails ({self.token_error.what})",
+                "Run again when the server answers subscribers, or unset CACHET_API_TOKEN to load as a guest.",
+                endpoint.name,
+            )
 
     def _judged(self, error: CachetError, endpoint: Endpoint) -> CachetError:
         """Return an endpoint's error as what it is: expected of this Cachet or of a guest, or a failure."""

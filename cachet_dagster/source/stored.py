@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 import dlt
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from .endpoints import ENDPOINTS
 from .rows import Row
 from .tables import TABLES
 
@@ -35,9 +36,16 @@ class Cursor:
 
 @dataclass
 class Stored:
-    """A snapshot of the dataset: row counts of all tables but the points', whole rows of those asked for."""
+    """A snapshot of the dataset.
+
+    Attributes:
+        counts: Rows of each table but the points'.
+        ids: Ids in the tables that lists fill.
+        rows: Whole rows of the tables asked for.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, set[int]] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
 
 
@@ -53,6 +61,10 @@ def read_stored(query: Query, *, whole: Iterable[str] = ()) -> Stored:
         if name != "metric_points":
             counted = query(name, "SELECT count(*) AS n FROM {table}")
             stored.counts[name] = int(counted[0]["n"]) if counted else 0
+    for endpoint in ENDPOINTS.values():
+        if endpoint.kind in ("list", "by_id"):
+            found = query(endpoint.tables[0], "SELECT id FROM {table}") or []
+            stored.ids[endpoint.tables[0]] = {row["id"] for row in found}
     for name in whole:
         found = query(name, "SELECT * FROM {table}") or []
         stored.rows[name] = [_row(name, row) for row in found]

@@ -551,6 +551,11 @@ def test_a_sketch_goes_from_the_lowest_block_to_the_highest() -> None:
     assert sketch([0.0, None, 1.0, 2.0]) == "▁▄█"
 
 
+def test_a_sketch_of_any_numbers_is_a_line() -> None:
+    assert sketch([1.0, math.inf, math.nan]) == "▁"
+    assert sketch([1e308, -1e308]) == "█▁"
+
+
 def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row():
     page = next(
         exchange["body"]

@@ -153,18 +153,26 @@ def test_what_nobody_foresaw_arrives_and_nothing_is_lost(
     assert first["value"] is not None
 
 
-def test_times_of_points_that_are_none_are_kept_as_text(serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("time", "kept"),
+    [
+        ("long ago", "long ago"),
+        ("0000-01-01 00:00:00", "0000-01-01 00:00:00"),
+        ("now\x00", "now\ufffd"),
+    ],
+)
+def test_times_of_points_that_are_none_are_kept_as_text(time: str, kept: str, serve: Serve) -> None:
     def change(path: str, document: Any) -> None:
         for row in document["data"] if path.endswith("/points") else []:
             if row["attributes"]["id"] == 2:
-                row["attributes"]["created"]["string"] = "long ago"
+                row["attributes"]["created"]["string"] = time
 
     server = serve(World.generate(metrics=1, points=3), middleware=[rewriting(change)])
     reader = CachetReader(CachetSettings(base_url=server.url))
 
     (batch,) = read_points(reader, [1], {})
 
-    assert batch[-1].rows.column("created_at__v_text").to_pylist() == [None, "long ago", None]
+    assert batch[-1].rows.column("created_at__v_text").to_pylist() == [None, kept, None]
     assert [at is None for at in batch[-1].rows.column("created_at").to_pylist()] == [False, True, False]
 
 
