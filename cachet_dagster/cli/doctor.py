@@ -37,7 +37,7 @@ def doctor() -> int:
             if reader.api:
                 granted = reader.client.granted_per_minute
                 line("rate limit", f"{granted:,} requests a minute" if granted else "the server names none")
-            line("requests", f"{reader.client.request_count} for this report")
+                line("requests", f"{reader.client.request_count} for this report")
             _report_database(connection, line)
     except CachetError as error:
         line("settings", _said(error), False)

@@ -6,6 +6,7 @@ The runs are recorded in the same instance that `dagster dev` shows, so they can
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ if not _console.is_terminal:
     _console.width = 200
 _connections: list[Connection] = []
 _status: Status | None = None
-_shown = ""
+_shown: dict[str, float] = {}
+_AGAIN_SECONDS = 30.0
 
 
 def run() -> int:
@@ -101,7 +103,7 @@ def run() -> int:
     for failure in dict.fromkeys(failures):
         _console.print(f"[red]{_escaped(failure)}[/red]")
     if loaded:
-        _what_next(_connections[-1], time.monotonic() - started)
+        _what_next(_connections[-1], time.monotonic() - started, whole=not failures)
     return 1 if failures else 0
 
 
@@ -120,13 +122,14 @@ def project_instance() -> Iterator[DagsterInstance]:
 
 
 def _show(message: str) -> None:
-    """Make a message what the spinner says, or print it where there is none, but not twice running."""
-    global _shown
+    """Make a message what the spinner says, or print it where there is none, but not again and again."""
+    line = _escaped(message.splitlines()[0])
+    now = time.monotonic()
     if _status is not None:
-        _status.update(_escaped(message.splitlines()[0]))
-    elif message != _shown:
-        _shown = message
-        _console.print(_escaped(message.splitlines()[0]))
+        _status.update(line)
+    elif now - _shown.get(message, -math.inf) > _AGAIN_SECONDS:
+        _shown[message] = now
+        _console.print(line)
 
 
 def _materialized(events: list[DagsterEvent]) -> dict[AssetKey, list[dict[str, Any]]]:
@@ -161,7 +164,6 @@ def _table(seen: dict[AssetKey, list[dict[str, Any]]], missed: dict[AssetKey, st
     for name in ("rows", "requests", "seconds"):
         table.add_column(name, justify="right")
     table.add_column("what happened")
-    counted: set[str] = set()
     for name in TABLES:
         found = seen.get(asset_key(name))
         if not found:
@@ -182,8 +184,7 @@ def _table(seen: dict[AssetKey, list[dict[str, Any]]], missed: dict[AssetKey, st
             values = found[-1]
             # The requests of an endpoint are spent once for all its tables.
             endpoint = values["endpoint"]
-            first = endpoint not in counted
-            counted.add(endpoint)
+            first = endpoint == name
             table.add_row(
                 name,
                 f"{values['dagster/row_count']:,}",
@@ -201,6 +202,9 @@ def reasons(result: ExecuteInProcessResult) -> list[str]:
         if event.is_step_failure:
             data = event.step_failure_data
             user = data.user_failure_data
+            if data.error and data.error.cls_name == "DagsterExecutionInterruptedError":
+                messages.append("Interrupted. What was loaded before stays; run again to go on.")
+                continue
             messages.append((user.description if user else None) or _root(data.error) or str(event.step_key))
     if result.success or messages:
         return messages
@@ -219,9 +223,10 @@ def _root(error: Any) -> str:
     return error.message.strip() if error else ""
 
 
-def _what_next(connection: Connection, seconds: float) -> None:
+def _what_next(connection: Connection, seconds: float, *, whole: bool) -> None:
     database = connection.database
     page = "the embedded demo page" if connection.demo else connection.settings.base_url
+    page = page if whole else f"what was loaded of {page}"
     shown = os.path.relpath(database.path) if database.path.is_relative_to(Path.cwd()) else str(database.path)
     _console.print(f"\n{_escaped(page)} is in [bold]{_escaped(shown)}[/bold] ({seconds:.1f} s)\n")
     _console.print("Try next:")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import materialize
+from dagster import Definitions, materialize
 from dagster_duckdb import DuckDBResource
 
 from cachet_dagster.defs.jobs import cachet_reload_metrics
@@ -346,13 +346,13 @@ def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
 
 def test_the_readmes_asset_of_ones_own_reads_what_was_loaded(project):
     project.load_tables("incidents")
-    (sample,) = re.findall(r"```python\n(from dagster import AssetKey.*?)```", README.read_text(), re.DOTALL)
+    (sample,) = re.findall(r"```python\n(# mine.py.*?)```", README.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(sample, names)
     config = names["reader"].connection_config
 
     result = materialize(
-        [names["open_incidents"]],
+        [names["solved_incidents"]],
         instance=project.instance,
         resources={"duckdb": DuckDBResource(database=str(project.database), connection_config=config)},
     )

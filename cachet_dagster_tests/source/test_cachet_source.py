@@ -222,6 +222,8 @@ def python(folder: Path, code: str, **environment: str) -> str:
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
+            # Root's is another folder, whatever its home is.
+            "DLT_DATA_DIR": str(folder / ".dlt-data"),
             "PYTHONPATH": str(Path(cachet_dagster.__file__).parents[1]),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
             "NO_PROXY": "*",
