@@ -32,8 +32,8 @@ from .load import load
 TOLD_SECONDS = 10.0
 """Seconds between two lines on how a long load goes on."""
 
-GROUP_ROWS = 50_000
-"""Rows handed to dlt at a time: each becomes a row group, and one of 250,000 rows takes 50 MB more to write."""
+GROUP_ROWS = 25_000
+"""Rows handed to dlt at a time: each becomes a row group, and one of 250,000 rows takes 70 MB more to write."""
 
 _TABLE = f'"{DATASET}"."metric_points"'
 
