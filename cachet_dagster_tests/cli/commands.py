@@ -9,8 +9,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from cachet_dagster.demo.answers import App, Receive, Scope, Send
 
 PROJECT = Path(__file__).parents[2]
 
@@ -63,3 +66,19 @@ def command(name: str, folder: Path, **environment: str) -> Said:
         check=False,
     )
     return Said(done.returncode, done.stdout, folder)
+
+
+def down(suffix: str) -> Callable[[App], App]:
+    """Return a middleware that answers 503 where a path ends so."""
+
+    def around(app: App) -> App:
+        async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+            if not scope["path"].endswith(suffix):
+                await app(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        return failing
+
+    return around

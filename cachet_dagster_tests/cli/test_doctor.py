@@ -11,28 +11,14 @@ from pathlib import Path
 import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.demo.answers import App, Receive, Scope, Send
 
-from .commands import Said, command
+from .commands import Said, command, down
 
 BAD_TOKEN = "7|nobodyknowsthistokenwhichisnotonpurpose"
 
 
 def page() -> World:
     return World.generate(incidents=3, components=2, metrics=1, points=2, subscribers=1)
-
-
-def subscribers_are_down(app: App) -> App:
-    """Answer 503 where the token shows."""
-
-    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].endswith("/subscribers"):
-            await app(scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": 503, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    return failing
 
 
 @contextmanager
@@ -72,7 +58,7 @@ def without_the_ability(tmp_path_factory) -> Said:
 
 @pytest.fixture(scope="module")
 def unproven(tmp_path_factory) -> Said:
-    with DemoServer(page(), middleware=[subscribers_are_down]) as server:
+    with DemoServer(page(), middleware=[down("/subscribers")]) as server:
         return command(
             "doctor",
             tmp_path_factory.mktemp("unproven"),

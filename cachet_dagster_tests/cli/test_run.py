@@ -10,10 +10,9 @@ from dagster import DagsterInstance, job, op, resource
 
 from cachet_dagster.cli.run import reasons
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.demo.answers import App, Receive, Scope, Send
 from cachet_dagster.source import TABLES
 
-from .commands import Said, command
+from .commands import Said, command, down
 
 
 def page() -> World:
@@ -25,22 +24,9 @@ def on_the_demo(tmp_path_factory) -> Said:
     return command("run", tmp_path_factory.mktemp("demo"))
 
 
-def groups_are_down(app: App) -> App:
-    """Answer 503 where component groups are asked for."""
-
-    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].endswith("/component-groups"):
-            await app(scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": 503, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    return failing
-
-
 @pytest.fixture(scope="module")
 def as_a_guest(tmp_path_factory) -> Said:
-    with DemoServer(page(), middleware=[groups_are_down]) as server:
+    with DemoServer(page(), middleware=[down("/component-groups")]) as server:
         folder = tmp_path_factory.mktemp("guest")
         return command("run", folder, CACHET_BASE_URL=server.url, CACHET_ATTEMPTS="1")
 
