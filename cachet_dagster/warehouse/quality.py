@@ -39,6 +39,9 @@ _TYPES = {
     "json": "JSON",
 }
 # A scheduled, completed or published time may lie in the future by design.
+# All keys at once take 300 MB for five million points.
+_SLICE_ROWS = 500_000
+
 _PAST = ("created_at", "updated_at", "observed_at")
 
 Key = tuple[Any, ...]
@@ -119,9 +122,6 @@ def judged(
         return Verdict(False, f"It could not be checked: {reason[:200]}")
 
 
-_SLICE_ROWS = 500_000
-
-
 def key_unique_and_not_null(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded) -> Verdict:
     """No two rows share a key, and none lacks it."""
     key = _key(table)
@@ -131,7 +131,6 @@ def key_unique_and_not_null(connection: duckdb.DuckDBPyConnection, table: Table,
         f" HAVING count(*) > 1 OR {nulls}"
     )
     rows_in_all = _count(connection, table)
-    # A slice of the keys at a time: all of them at once take 300 MB for five million points.
     slices = max(1, math.ceil(rows_in_all / _SLICE_ROWS))
     broken = any(
         connection.execute(
