@@ -16,7 +16,7 @@ setup: .venv/.ready ## set up .venv
 	@if command -v uv >/dev/null 2>&1; then \
 		echo "setting up .venv with uv"; \
 		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
-		uv pip install --quiet --python $(BIN)/python $(PINNED) --group dev --editable .; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group dev --editable .; \
 	else \
 		echo "setting up .venv with pip (this takes a minute)"; \
 		test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
@@ -27,7 +27,7 @@ setup: .venv/.ready ## set up .venv
 
 .venv/.ready-ui: .venv/.ready
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python $(PINNED) --group ui; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group ui; \
 	else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group ui; \
 	fi

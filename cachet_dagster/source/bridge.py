@@ -57,25 +57,25 @@ async def together(*work: Coroutine[Any, Any, T], at_once: int = AT_ONCE) -> lis
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def iterate(source: Callable[[], AsyncGenerator[T, None]], *, ahead: int = 1) -> Generator[T, None, None]:
+def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
     """Iterate over an async generator, which runs on while an item is worked on; closing cancels it.
+
+    It runs on to its next item and no further: what waits there is all that waits.
 
     Args:
         source: Makes the generator, within the loop.
-        ahead: Items that may wait to be taken before the generator has to.
     """
-    items: queue.Queue[Any] = queue.Queue(ahead)
+    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    wanted = threading.Semaphore(0)
     stopped = threading.Event()
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
 
     async def hand_over(item: Any) -> None:
         loop = asyncio.get_running_loop()
         while not stopped.is_set():
-            try:
-                await loop.run_in_executor(None, lambda: items.put(item, timeout=0.2))
-            except queue.Full:
-                continue
-            return
+            if await loop.run_in_executor(None, lambda: wanted.acquire(timeout=0.2)):
+                items.put(item)
+                return
         raise asyncio.CancelledError
 
     async def produce() -> None:
@@ -100,6 +100,7 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]], *, ahead: int = 1) ->
     thread.start()
     try:
         while True:
+            wanted.release()
             mark, item = items.get()
             if mark is _END:
                 if item is not None:

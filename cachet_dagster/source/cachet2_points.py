@@ -7,28 +7,54 @@ points came with a past time or were deleted, and the metric is read whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from . import cachet2_rows
 from .cachet2_pages import BIG_PAGE, one_page
 from .pages import Page, PageReader
-from .rows import Row, RowContext, timestamp, transposed
+from .points_arrow import plain_page
+from .rows import Row, RowContext, timestamp
 from .stored import Cursor
 
-_KEYS = ("id", "metric_id", "value", "counter", "calculated_value", "created_at", "updated_at")
+
+class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: int
+    metric_id: int
+    value: float
+    counter: int
+    calculated_value: float
+    created_at: str
+    updated_at: str
+
+
+class _Document(TypedDict, total=False):
+    data: list[_Point]
+    meta: Any
+
+
+_DECODER = msgspec.json.Decoder(_Document)
+
+
+def decoded(body: bytes) -> Any:
+    """Return a document of Cachet 2's points whose `data` is a PlainPage; None where any of it is odd."""
+    try:
+        document: Any = _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if "data" not in document:
+        return None
+    points = document["data"]
+    page = plain_page({name: [getattr(point, name) for point in points] for name in _Point.__struct_fields__})
+    return page and {**document, "data": page}
 
 
 def flatten(resource: Any, context: RowContext) -> Row:
     """Return one point as one row, whatever its shape."""
     return cachet2_rows.flatten(resource, "metric_points", context)
-
-
-def columns(data: Any) -> Sequence[Sequence[Any]] | None:
-    """Return the columns of a page of points, in the order of the table's; None where there are others."""
-    return transposed(data, _KEYS)
 
 
 async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> list[Page]:

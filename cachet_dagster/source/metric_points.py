@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from . import cachet2_points, points_arrow
 from .bridge import iterate, together
@@ -25,7 +24,7 @@ from .client import Answer
 from .endpoints import ENDPOINTS, Listing
 from .errors import CachetError, NotCachet, NotFound, NotUnderstood, Unstable
 from .pages import BY_ID, PER_PAGE, SCANS, Moved, Page, PageReader, Paging, page_with, upwards
-from .points_arrow import as_rows, odd_page, page_of, table_of
+from .points_arrow import PlainPage, odd_page, split, table_of
 from .reader import CachetReader, ordered
 from .rows import Row, RowContext, data_of, flatten
 from .stored import Cursor
@@ -162,7 +161,6 @@ class _PointsRead:
     async def batches(self, metric_ids: Sequence[int]) -> AsyncGenerator[list[MetricStep], None]:
         """Yield what was read, `step_rows` rows or STEP_SECONDS seconds at a time."""
         self._pace = Pace(metrics=len(metric_ids), step_rows=self._step_rows)
-        # One step may wait while another is loaded and the next is read: memory stays flat.
         steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(1)
         async with self._reader.client:
             api = await self._reader.connect()
@@ -176,6 +174,7 @@ class _PointsRead:
                 flushed = time.monotonic()
                 while (step := await steps.get()) is not None:
                     batch.append(step)
+                    steps.task_done()
                     # Or the last one would be held until the next is read.
                     del step
                     full = sum(waiting.rows.num_rows for waiting in batch) >= self._step_rows
@@ -224,7 +223,7 @@ class _PointsRead:
         def step(pages: Sequence[Page], **last: Any) -> MetricStep:
             # Steps of one read may be merged at once, and a merge takes each id once only.
             rows = table_of([page.rows for page in pages], self._reader.zone)
-            rows = rows.filter(pc.field("id") > handed) if handed else rows
+            _, rows = split(rows, handed)
             return MetricStep(metric_id, rows, read=count.rows, requests=count.requests, **last)
 
         try:
@@ -236,11 +235,13 @@ class _PointsRead:
                             continue
                         done = step(pages)
                         rows = done.rows.num_rows
+                        handed = pages[-1].ids[-1]
+                        # Everybody on the way holds this list, and not for the rows' sake any more.
+                        pages.clear()
                         await steps.put(done)
                         del done
-                        handed = pages[-1].ids[-1]
-                        # Everybody on the way holds this list while the next step is read.
-                        pages.clear()
+                        # One step may wait while another is loaded and the next is read: memory stays flat.
+                        await steps.join()
                         self._pace.parts[metric_id] = count.part(handed)
                         cursor = Cursor(cursor.rows + rows, handed)
                     return
@@ -349,16 +350,17 @@ class _PointsRead:
 
     def _parsed(self, answer: Answer, number: int, descending: bool) -> Page:
         context = self._reader.context("metric_points", answer)
-        data = data_of(answer.document, context.endpoint)
-        if not isinstance(data, list):
-            raise NotCachet("the answer is one row where a list was asked for", "", context.endpoint)
-        rows = page_of(data, self._way.columns)
-        if rows is None:
-            rows = odd_page([self._way.flatten(row, context) for row in as_rows(data)])
+        document = answer.document
+        rows = document.get("data") if isinstance(document, dict) else None
+        if not isinstance(rows, PlainPage):
+            data = data_of(document, context.endpoint)
+            if not isinstance(data, list):
+                raise NotCachet("the answer is one row where a list was asked for", "", context.endpoint)
+            rows = odd_page([self._way.flatten(row, context) for row in data])
         ids = rows.column("id").to_numpy().tolist()
         if self._listing.paging.ordered:
             ordered(ids, descending, context.endpoint)
-        more, total, pages = self._listing.paging.envelope(answer.document)
+        more, total, pages = self._listing.paging.envelope(document)
         return Page(number, ids, more, rows, total, pages)
 
 
@@ -379,9 +381,8 @@ class _Way:
     """How points are read on where a list is paged in some way, and what its documents hold."""
 
     pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[tuple[list[Page], bool]]]
-    columns: Callable[[Any], Sequence[Sequence[Any]] | None]
+    decode: Callable[[bytes], Any]
     flatten: Callable[[Any, RowContext], Row]
-    decode: Callable[[bytes], Any] | None = None
 
 
 def _gap(lowest: Page, cursor: Cursor) -> bool:
@@ -401,6 +402,6 @@ def _values(newest: Page) -> list[float | None]:
 
 
 _WAYS: dict[Paging, _Way] = {
-    BY_ID: _Way(_PointsRead.upwards, points_arrow.columns, flatten, points_arrow.decoded),
-    UNSORTED: _Way(_PointsRead.by_time, cachet2_points.columns, cachet2_points.flatten),
+    BY_ID: _Way(_PointsRead.upwards, points_arrow.decoded, flatten),
+    UNSORTED: _Way(_PointsRead.by_time, cachet2_points.decoded, cachet2_points.flatten),
 }

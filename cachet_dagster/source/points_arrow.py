@@ -1,17 +1,17 @@
 """Points as Arrow: an answer's text → a page of columns, pages → one table.
 
-Nearly all rows of a status page go through here, so a plain page of Cachet 3 is decoded straight into what
-its columns take, which costs half of what dictionaries would. A page that is anything but plain is read row
-by row, and what does not fit its column goes to one of its own.
+Nearly all rows of a status page go through here, so a plain page is decoded straight into what its columns
+take, which costs half of what dictionaries would. A page that is anything but plain is read row by row,
+and what does not fit its column goes to one of its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from operator import attrgetter
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -33,17 +33,53 @@ SCHEMA = pa.schema(
 """Arrow schema of points; it matches the column hints, or dlt would warn once for each batch."""
 
 
-_TEXT_SCHEMA = pa.schema(
-    [
-        pa.field(at.name, pa.string() if pa.types.is_timestamp(at.type) else at.type, nullable=at.nullable)
-        for at in SCHEMA
-    ]
+_NUMBERS, _VALUES, _TIMES = (
+    [at.name for at in SCHEMA if at.type == kind] for kind in (pa.int64(), pa.float64(), _TYPES["timestamp"])
 )
-_ALIKE = [
-    (kind, [nth for nth, at in enumerate(_TEXT_SCHEMA) if at.type == kind])
-    for kind in (pa.int64(), pa.float64(), pa.string())
-]
-"""Types of the columns as they come, and the places of those that have it."""
+_YEARS = range(-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""Microseconds since 1970 of the years 1 to 9999."""
+
+_TIME_LENGTH = len("2026-01-31 23:59:59")
+
+
+@dataclass(frozen=True, slots=True)
+class PlainPage:
+    """Points of one page, each column full and of its type, packed since Arrow's arrays cost more to make.
+
+    Attributes:
+        numbers: Columns of whole numbers, one a row.
+        values: Columns of values, one a row.
+        times: Columns of times as the server prints them, one text each, without separators.
+    """
+
+    numbers: np.ndarray
+    values: np.ndarray
+    times: tuple[str, ...]
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column as a table has it, but with times as text."""
+        if name in _NUMBERS:
+            return pa.array(self.numbers[_NUMBERS.index(name)])
+        if name in _VALUES:
+            return pa.array(self.values[_VALUES.index(name)])
+        return _split_times(self.times[_TIMES.index(name)])
+
+
+def plain_page(columns: Mapping[str, Sequence[Any]]) -> PlainPage | None:
+    """Return a page of columns by name, of the right types; None where a number or a time has another size."""
+    times = [columns[name] for name in _TIMES]
+    texts = tuple(map("".join, times))
+    if any({*map(len, column)} - {_TIME_LENGTH} for column in times) or not all(map(str.isascii, texts)):
+        return None
+    try:
+        return PlainPage(_packed(columns, _NUMBERS, np.int64), _packed(columns, _VALUES, np.float64), texts)
+    except OverflowError:
+        return None
+
+
+def _packed(columns: Mapping[str, Sequence[Any]], names: Sequence[str], kind: type) -> np.ndarray:
+    joined = [*chain.from_iterable(columns[name] for name in names)]
+    return np.array(joined, kind).reshape(len(names), -1)
 
 
 class _Time(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -54,9 +90,9 @@ class _Time(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class _Attributes(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: int
     metric_id: int
-    value: float | None
-    counter: int | None
-    calculated_value: float | None
+    value: float
+    counter: int
+    calculated_value: float
     created: _Time
     updated: _Time
 
@@ -72,51 +108,30 @@ class _Document(TypedDict, total=False):
     links: Any
 
 
-_YEARS = range(-62_135_596_800_000_000, 253_402_300_800_000_000)
-"""Microseconds since 1970 of the years 1 to 9999."""
-
 _DECODER = msgspec.json.Decoder(_Document)
-_COLUMNS = attrgetter(
-    *(f"attributes.{name}" for name in ("id", "metric_id", "value", "counter", "calculated_value")),
-    *(f"attributes.{name}.string" for name in ("created", "updated")),
-)
 
 
 def decoded(body: bytes) -> Any:
-    """Return a page of Cachet 3's points as a document whose rows are no dictionaries; None where any is odd."""
+    """Return a document of Cachet 3's points whose `data` is a PlainPage; None where any of it is odd."""
     try:
-        return _DECODER.decode(body)
+        document: Any = _DECODER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def columns(data: Any) -> Sequence[Sequence[Any]] | None:
-    """Return the columns of a page that was decoded, in the order of SCHEMA; None where it could not be."""
-    if not all(isinstance(row, _Point) for row in data[:1]):
+    if "data" not in document:
         return None
-    return list(zip(*map(_COLUMNS, data), strict=True)) or [()] * len(SCHEMA)
-
-
-def as_rows(data: Any) -> Any:
-    """Return the rows of a page as they came, whether they were decoded or not."""
-    return msgspec.to_builtins(data)
-
-
-def page_of(data: Any, columns: Callable[[Any], Sequence[Sequence[Any]] | None]) -> pa.RecordBatch | None:
-    """Return a page's points with their times still as text; None where any differs from what is known."""
-    try:
-        found = columns(data)
-        if found is None:
-            return None
-        rows = len(found[0])
-        arrays: dict[int, pa.Array] = {}
-        for kind, places in _ALIKE:
-            # Columns of one type together: making an array costs more than a hundred values in it.
-            joined = pa.array([*chain.from_iterable(found[at] for at in places)], kind)
-            arrays |= {at: joined.slice(nth * rows, rows) for nth, at in enumerate(places)}
-    except (KeyError, TypeError, ValueError, OverflowError, pa.ArrowTypeError):
-        return None
-    return pa.RecordBatch.from_arrays([arrays[at] for at in range(len(arrays))], schema=_TEXT_SCHEMA)
+    points = [row.attributes for row in document["data"]]
+    page = plain_page(
+        {
+            "id": [point.id for point in points],
+            "metric_id": [point.metric_id for point in points],
+            "value": [point.value for point in points],
+            "counter": [point.counter for point in points],
+            "calculated_value": [point.calculated_value for point in points],
+            "created_at": [point.created.string for point in points],
+            "updated_at": [point.updated.string for point in points],
+        }
+    )
+    return page and {**document, "data": page}
 
 
 def odd_page(rows: list[Row]) -> pa.Table:
@@ -151,31 +166,44 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, (str, datetime)) else json.dumps(value, default=str)
 
 
-def table_of(pages: Sequence[pa.RecordBatch | pa.Table], zone: ZoneInfo) -> pa.Table:
+def table_of(pages: Sequence[PlainPage | pa.Table], zone: ZoneInfo) -> pa.Table:
     """Return pages as one table, ascending by id and each id once, with its times in UTC."""
-    plain = [page for page in pages if isinstance(page, pa.RecordBatch)]
+    plain = [page for page in pages if isinstance(page, PlainPage)]
     odd = [page for page in pages if isinstance(page, pa.Table)]
     whole = [SCHEMA.empty_table(), *odd]
     if plain:
-        table = pa.Table.from_batches(plain)
-        for name in ("created_at", "updated_at"):
-            at = table.schema.get_field_index(name)
-            texts = table.column(name)
-            times = _utc(texts, zone)
-            table = table.set_column(at, SCHEMA.field(name), times)
-            if times.null_count > texts.null_count:
-                odd = [
-                    None if at else storable(text)
-                    for text, at in zip(texts.to_pylist(), times.to_pylist(), strict=True)
-                ]
-                table = table.append_column(f"{name}__v_text", pa.array(odd, pa.string()))
-        # Not before the texts are gone: they are most of it.
-        whole.append(table.combine_chunks())
+        whole.append(_plain_table(plain, zone))
     table = pa.concat_tables(whole, promote_options="default")
     # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
     table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
     # Newest pages come first, and are read last of all.
     return by_id(table)
+
+
+def _plain_table(pages: Sequence[PlainPage], zone: ZoneInfo) -> pa.Table:
+    columns: dict[str, pa.Array] = {}
+    for names, packed in (
+        (_NUMBERS, [page.numbers for page in pages]),
+        (_VALUES, [page.values for page in pages]),
+    ):
+        columns |= dict(zip(names, map(pa.array, np.concatenate(packed, axis=1)), strict=True))
+    for name, texts in zip(_TIMES, zip(*(page.times for page in pages), strict=True), strict=True):
+        text = _split_times("".join(texts))
+        times = _utc(text, zone)
+        columns[name] = times
+        if times.null_count:
+            odd = [
+                None if at else storable(text)
+                for text, at in zip(text.to_pylist(), times.to_pylist(), strict=True)
+            ]
+            columns[f"{name}__v_text"] = pa.array(odd, pa.string())
+    return pa.table({name: columns[name] for name in [*SCHEMA.names, *(columns.keys() - set(SCHEMA.names))]})
+
+
+def _split_times(texts: str) -> pa.Array:
+    """Return times that follow one another as one text each, without copying any."""
+    ends = np.arange(0, len(texts) + 1, _TIME_LENGTH, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(texts.encode()))
 
 
 def by_id(points: pa.Table) -> pa.Table:
@@ -187,7 +215,13 @@ def by_id(points: pa.Table) -> pa.Table:
     return points
 
 
-def _utc(texts: pa.ChunkedArray, zone: ZoneInfo) -> Any:
+def split(points: pa.Table, highest: int) -> tuple[pa.Table, pa.Table]:
+    """Return points that ascend by id as those up to an id, and those above it."""
+    at = int(np.searchsorted(points.column("id").to_numpy(), highest, side="right"))
+    return points.slice(0, at), points.slice(at)
+
+
+def _utc(texts: pa.Array, zone: ZoneInfo) -> Any:
     """Return the server's local times as UTC, an ambiguous hour read as the first; null where it is no time."""
     kind = SCHEMA.field("created_at").type
     try:

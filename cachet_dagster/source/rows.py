@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -173,14 +172,6 @@ def row_id(resource: Any, endpoint: str) -> int:
     if number is None or number not in _INT64:
         raise NotCachet("a row has no whole number as its id", "", endpoint)
     return number
-
-
-def transposed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
-    """Return the columns named, in that order; None where a row has others, or lacks one."""
-    wanted = set(names)
-    if any(set(shape) != wanted for shape in {tuple(row) for row in rows}):
-        return None
-    return list(zip(*map(itemgetter(*names), rows), strict=True)) or [()] * len(names)
 
 
 def timestamp(text: Any, zone: ZoneInfo) -> Any:

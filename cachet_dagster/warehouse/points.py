@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.source.metric_points import STEP_ROWS, MetricStep, Pace, read_points, sketch
-from cachet_dagster.source.points_arrow import SCHEMA, by_id
+from cachet_dagster.source.points_arrow import SCHEMA, by_id, split
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
@@ -125,10 +124,10 @@ class PointsLoad:
         # Where loading fails, reading is to end with it, whoever keeps the error.
         with contextlib.closing(batches), _system_memory():
             for batch in batches:
-                new, changed = self._merge(batch, highest)
                 for step in batch:
                     if full_refresh:
                         seen[step.metric_id].append(step.rows.column("id"))
+                new, changed = self._merge(batch, highest)
                 finished = [step for step in batch if step.last]
                 for metric_id in {*new, *changed, *(step.metric_id for step in finished)}:
                     one = loaded[metric_id]
@@ -144,9 +143,6 @@ class PointsLoad:
                 for step in finished:
                     loaded[step.metric_id].before = cursors.get(step.metric_id, Cursor()).rows
                     yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
-                # Not held while the next ones are read.
-                batch.clear()
-                finished.clear()
 
     def _tell(self, pace: Pace) -> None:
         if time.monotonic() - self._told >= TOLD_SECONDS:
@@ -167,10 +163,25 @@ class PointsLoad:
         """Load what is new or differs, and return how many rows of each metric that was.
 
         Args:
-            batch: What was read.
+            batch: What was read; its rows are let go.
             highest: Highest stored id of each metric, which is brought up to date.
         """
-        parts = [_split(step.rows, highest.get(step.metric_id, 0)) for step in batch]
+        tables, new, changed = self._differing(batch, highest)
+        for step in batch:
+            if step.rows.num_rows:
+                last = step.rows.column("id")[-1].as_py()
+                highest[step.metric_id] = max(last, highest.get(step.metric_id, 0))
+            # Once dlt has written its file nobody needs them, and loading that file takes the most memory.
+            step.rows = SCHEMA.empty_table()
+        if tables:
+            load(self.database, [metric_points_resource(lambda: _drained(tables))])
+        return new, changed
+
+    def _differing(
+        self, batch: Sequence[MetricStep], highest: dict[int, int]
+    ) -> tuple[list[pa.Table], Counter[int], Counter[int]]:
+        """Return what is new or differs in tables of GROUP_ROWS, and how many of each metric is new and differs."""
+        parts = [split(step.rows, highest.get(step.metric_id, 0)) for step in batch]
         new, known = _concatenated(above for _, above in parts), _concatenated(below for below, _ in parts)
         with self.database.reading() as opened:
             missing = opened is None or not _exists(opened)
@@ -179,13 +190,9 @@ class PointsLoad:
         differing = fresh.drop_columns(["added"]).cast(known.schema)
         rows = by_id(_concatenated([differing, new]))
         # A table that is not there yet is made even for metrics without points, so that SQL finds it.
-        if rows.num_rows or missing:
-            load(self.database, [metric_points_resource(lambda: _slices(rows))])
-        for step in batch:
-            if step.rows.num_rows:
-                last = step.rows.column("id")[-1].as_py()
-                highest[step.metric_id] = max(last, highest.get(step.metric_id, 0))
+        starts = range(0, rows.num_rows or int(missing), GROUP_ROWS)
         return (
+            [rows.slice(start, GROUP_ROWS) for start in starts],
             _by_metric(new) + _by_metric(differing.filter(added)),
             _by_metric(differing.filter(pc.invert(added))),  # pyright: ignore[reportAttributeAccessIssue]
         )
@@ -225,15 +232,10 @@ def _system_memory() -> Iterator[None]:
         pa.set_memory_pool(before)
 
 
-def _split(rows: pa.Table, highest: int) -> tuple[pa.Table, pa.Table]:
-    """Return the rows up to an id, and those above it; they ascend by id."""
-    at = int(np.searchsorted(rows.column("id").to_numpy(), highest, side="right"))
-    return rows.slice(0, at), rows.slice(at)
-
-
-def _slices(rows: pa.Table) -> Iterator[pa.Table]:
-    for at in range(0, max(1, rows.num_rows), GROUP_ROWS):
-        yield rows.slice(at, GROUP_ROWS)
+def _drained(tables: list[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables and let go of each: dlt's resources stay until the garbage collector comes by."""
+    while tables:
+        yield tables.pop(0)
 
 
 def _concatenated(tables: Iterable[pa.Table]) -> pa.Table:

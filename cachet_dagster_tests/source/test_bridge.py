@@ -46,6 +46,23 @@ def test_items_come_in_order_and_an_error_comes_after_them() -> None:
     assert seen == [1, 2]
 
 
+def test_while_an_item_is_worked_on_the_next_one_is_made_and_no_more() -> None:
+    made: list[int] = []
+
+    async def counts() -> AsyncGenerator[int, None]:
+        for number in range(9):
+            made.append(number)
+            yield number
+
+    numbers = bridge.iterate(counts)
+    assert next(numbers) == 0
+    time.sleep(0.3)
+
+    numbers.close()
+
+    assert made == [0, 1]
+
+
 def test_a_coroutine_s_result_and_its_error_are_its_caller_s() -> None:
     async def fails() -> None:
         raise ZeroDivisionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
@@ -399,6 +400,20 @@ def test_a_load_of_many_metrics_can_be_stopped_at_once(serve: Serve, taken: int)
     assert points_requests(server) < 150
 
 
+def test_a_slow_load_makes_the_reading_wait_so_that_memory_stays_flat(serve: Serve) -> None:
+    server = serve(World.generate(metrics=1, points=20_000))
+    batches = read_points(reader_of(server), [1], {}, step_rows=500)
+    next(batches)
+    asked = -1
+    while asked < (asked := points_requests(server)):
+        time.sleep(0.5)
+
+    batches.close()
+
+    # The newest page, and three steps of five pages and two to prove them: one loaded, one waiting, one read.
+    assert asked <= 1 + 3 * (5 + 2)
+
+
 def test_a_reader_that_raises_ends_the_reading(serve: Serve) -> None:
     server = serve(World.generate(metrics=60, points=120))
 
@@ -556,16 +571,57 @@ def test_a_sketch_of_any_numbers_is_a_line() -> None:
     assert sketch([1e308, -1e308]) == "█▁"
 
 
-def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row():
-    page = next(
+@pytest.fixture
+def plain() -> dict[str, Any]:
+    return next(
         exchange["body"]
         for exchange in recordings.exchanges("v3", "bulk")
         if exchange["path"].startswith("/api/metrics/1/points?per_page=100") and exchange["status"] == 200
     )
 
-    document = points_arrow.decoded(json.dumps(page).encode())
-    columns = points_arrow.page_of(document["data"], points_arrow.columns)
 
-    assert columns is not None
-    assert columns.num_rows == 100
-    assert points_arrow.as_rows(document["data"]) == page["data"]
+def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row(plain: dict[str, Any]) -> None:
+    document = points_arrow.decoded(json.dumps(plain).encode())
+
+    assert isinstance(document["data"], points_arrow.PlainPage)
+    assert document["data"].column("id").to_pylist() == [row["attributes"]["id"] for row in plain["data"]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: row["attributes"].update(unit="ms"),
+        lambda row: row["attributes"].update(value=None),
+        lambda row: row["attributes"].update(value="12.5"),
+        lambda row: row["attributes"].update(counter=1.5),
+        lambda row: row["attributes"].update(counter=2**63),
+        lambda row: row["attributes"].update(counter=True),
+        lambda row: row["attributes"].pop("metric_id"),
+        lambda row: row["attributes"]["created"].update(zone="UTC"),
+        lambda row: row["attributes"]["created"].update(string="2026-01-01T00:00:00Z"),
+        lambda row: row["attributes"]["updated"].update(string="２026-01-01 00:00:00"),
+        lambda row: row.update(relationships={"user": {"data": {"type": "users", "id": "1"}}}),
+        lambda row: row.clear(),
+    ],
+)
+def test_a_page_with_one_odd_point_is_not_taken_for_a_plain_one(
+    change: Callable[[dict[str, Any]], None], plain: dict[str, Any]
+) -> None:
+    page = copy.deepcopy(plain)
+    change(page["data"][50])
+
+    assert points_arrow.decoded(json.dumps(page).encode()) is None
+
+
+def test_two_odd_times_that_make_up_for_each_other_s_length_are_odd_all_the_same(
+    plain: dict[str, Any],
+) -> None:
+    page = copy.deepcopy(plain)
+    page["data"][0]["attributes"]["created"]["string"] += "0"
+    page["data"][1]["attributes"]["created"]["string"] = "2026-01-01 00:00:0"
+
+    assert points_arrow.decoded(json.dumps(page).encode()) is None
+
+
+def test_an_answer_without_data_is_no_empty_page() -> None:
+    assert points_arrow.decoded(b'{"links": {}}') is None
