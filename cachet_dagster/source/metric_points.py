@@ -35,6 +35,9 @@ STEP_ROWS = 250_000
 STEP_SECONDS = 60.0
 """Seconds after which it is handed over all the same."""
 
+PAUSE_SECONDS = 5.0
+"""Seconds without more after which it is handed over too: reading pauses, for the rate limit perhaps."""
+
 SKETCHED = 40
 """How many of the newest values a metric's sketch shows."""
 
@@ -159,7 +162,7 @@ class _PointsRead:
         self._pace = Pace()
 
     async def batches(self, metric_ids: Sequence[int]) -> AsyncGenerator[list[MetricStep], None]:
-        """Yield what was read, `step_rows` rows or STEP_SECONDS seconds at a time."""
+        """Yield what was read: `step_rows` rows, or STEP_SECONDS seconds, or what there is when reading pauses."""
         self._pace = Pace(metrics=len(metric_ids), step_rows=self._step_rows)
         steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(1)
         async with self._reader.client:
@@ -169,24 +172,33 @@ class _PointsRead:
             self._listing, self._way = listing, _WAYS[listing.paging]
             await self._reader.check_token()
             reading = asyncio.ensure_future(self._all(metric_ids, steps))
+            getting = asyncio.ensure_future(steps.get())
             try:
                 batch: list[MetricStep] = []
                 flushed = time.monotonic()
-                while (step := await steps.get()) is not None:
-                    batch.append(step)
-                    steps.task_done()
-                    # Or the last one would be held until the next is read.
-                    del step
+                while True:
+                    left = flushed + STEP_SECONDS - time.monotonic()
+                    pause = max(0.0, min(left, PAUSE_SECONDS)) if batch else None
+                    done, _ = await asyncio.wait({getting}, timeout=pause)
+                    if done:
+                        if (step := getting.result()) is None:
+                            break
+                        batch.append(step)
+                        # Or the last one would be held until the next is read.
+                        del step
+                        steps.task_done()
+                        getting = asyncio.ensure_future(steps.get())
                     full = sum(waiting.rows.num_rows for waiting in batch) >= self._step_rows
-                    if full or time.monotonic() - flushed >= STEP_SECONDS:
+                    if full or not done or time.monotonic() - flushed >= STEP_SECONDS:
                         yield batch
                         batch, flushed = [], time.monotonic()
                 await reading
                 if batch:
                     yield batch
             finally:
+                getting.cancel()
                 reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+                await asyncio.gather(getting, reading, return_exceptions=True)
 
     async def _all(self, metric_ids: Sequence[int], steps: asyncio.Queue[MetricStep | None]) -> None:
         waiting = iter(metric_ids)

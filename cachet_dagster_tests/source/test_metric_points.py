@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
-from cachet_dagster.source import CachetReader, CachetSettings, points_arrow
+from cachet_dagster.source import CachetReader, CachetSettings, metric_points, points_arrow
 from cachet_dagster.source.metric_points import MetricStep, read_points, sketch
 from cachet_dagster.source.stored import Cursor
 from cachet_dagster_tests import recordings
@@ -412,6 +412,20 @@ def test_a_slow_load_makes_the_reading_wait_so_that_memory_stays_flat(serve: Ser
 
     # The newest page, and three steps of five pages and two to prove them: one loaded, one waiting, one read.
     assert asked <= 1 + 3 * (5 + 2)
+
+
+def test_what_is_read_is_handed_over_while_the_rate_limit_makes_the_rest_wait(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metric_points, "PAUSE_SECONDS", 0.2)
+    server = serve(World.generate(metrics=40, points=5), rate_limit=30, rate_window=3.0)
+    batches = read_points(reader_of(server, rate_window=3.0), range(1, 41), {})
+
+    first = next(batches)
+
+    assert len(server.requests) == 30
+    assert {step.metric_id for batch in [first, *batches] for step in batch} == set(range(1, 41))
+    assert len(server.requests) > 40
 
 
 def test_a_reader_that_raises_ends_the_reading(serve: Serve) -> None:
