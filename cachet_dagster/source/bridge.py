@@ -109,6 +109,8 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None,
             yield item
     finally:
         stopped.set()
+        # Or its thread would wait in vain for what nobody wants any more.
+        wanted.release()
         loop, producing = started.result()
         if producing:
             # It may be waiting for minutes for a rate limit; where it has ended, its loop is closed.

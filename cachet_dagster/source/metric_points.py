@@ -44,6 +44,7 @@ SKETCHED = 40
 _NEAR_PAGES = 10
 _FIRST_STEP_PAGES = 500
 _METRICS_AT_ONCE = 4
+_BELOW_ALL = -(2**63)
 
 
 @dataclass
@@ -175,23 +176,23 @@ class _PointsRead:
             getting = asyncio.ensure_future(steps.get())
             try:
                 batch: list[MetricStep] = []
-                flushed = time.monotonic()
+                due = math.inf
                 while True:
-                    left = flushed + STEP_SECONDS - time.monotonic()
-                    pause = max(0.0, min(left, PAUSE_SECONDS)) if batch else None
-                    done, _ = await asyncio.wait({getting}, timeout=pause)
-                    if done:
+                    pause = max(0.0, min(PAUSE_SECONDS, due - time.monotonic())) if batch else None
+                    pausing = not (await asyncio.wait({getting}, timeout=pause))[0]
+                    if not pausing:
                         if (step := getting.result()) is None:
                             break
+                        due = due if batch else time.monotonic() + STEP_SECONDS
                         batch.append(step)
                         # Or the last one would be held until the next is read.
                         del step
                         steps.task_done()
                         getting = asyncio.ensure_future(steps.get())
                     full = sum(waiting.rows.num_rows for waiting in batch) >= self._step_rows
-                    if full or not done or time.monotonic() - flushed >= STEP_SECONDS:
+                    if full or pausing or time.monotonic() >= due:
                         yield batch
-                        batch, flushed = [], time.monotonic()
+                        batch = []
                 await reading
                 if batch:
                     yield batch
@@ -230,7 +231,7 @@ class _PointsRead:
         count = _Count()
         read = partial(self._page, metric_id, count)
         cursor = self._cursors.get(metric_id, Cursor())
-        handed = 0
+        handed = _BELOW_ALL
 
         def step(pages: Sequence[Page], **last: Any) -> MetricStep:
             # Steps of one read may be merged at once, and a merge takes each id once only.
@@ -248,11 +249,12 @@ class _PointsRead:
                         done = step(pages)
                         rows = done.rows.num_rows
                         handed = pages[-1].ids[-1]
-                        # Everybody on the way holds this list, and not for the rows' sake any more.
+                        # The generators on the way hold this list; its rows are in the step now.
                         pages.clear()
                         await steps.put(done)
                         del done
-                        # One step may wait while another is loaded and the next is read: memory stays flat.
+                        # Until it is in a batch: one may wait while another is loaded and the next is read,
+                        # so that memory stays flat.
                         await steps.join()
                         self._pace.parts[metric_id] = count.part(handed)
                         cursor = Cursor(cursor.rows + rows, handed)

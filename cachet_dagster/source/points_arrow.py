@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -167,26 +167,24 @@ def _text(value: Any) -> str:
 
 
 def table_of(pages: Sequence[PlainPage | pa.Table], zone: ZoneInfo) -> pa.Table:
-    """Return pages as one table, ascending by id and each id once, with its times in UTC."""
-    plain = [page for page in pages if isinstance(page, PlainPage)]
-    odd = [page for page in pages if isinstance(page, pa.Table)]
-    whole = [SCHEMA.empty_table(), *odd]
-    if plain:
-        whole.append(_plain_table(plain, zone))
+    """Return pages as one table, ascending by id and each id once (the first wins), with its times in UTC."""
+    whole = [SCHEMA.empty_table()]
+    for kind, group in groupby(pages, type):
+        alike: list[Any] = list(group)
+        whole += [_plain_table(alike, zone)] if kind is PlainPage else alike
     table = pa.concat_tables(whole, promote_options="default")
     # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
     table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
-    # Newest pages come first, and are read last of all.
     return by_id(table)
 
 
 def _plain_table(pages: Sequence[PlainPage], zone: ZoneInfo) -> pa.Table:
     columns: dict[str, pa.Array] = {}
-    for names, packed in (
-        (_NUMBERS, [page.numbers for page in pages]),
-        (_VALUES, [page.values for page in pages]),
-    ):
-        columns |= dict(zip(names, map(pa.array, np.concatenate(packed, axis=1)), strict=True))
+    # Each has memory of its own, since a full refresh keeps the ids.
+    for nth, name in enumerate(_NUMBERS):
+        columns[name] = pa.array(np.concatenate([page.numbers[nth] for page in pages]))
+    for nth, name in enumerate(_VALUES):
+        columns[name] = pa.array(np.concatenate([page.values[nth] for page in pages]))
     for name, texts in zip(_TIMES, zip(*(page.times for page in pages), strict=True), strict=True):
         text = _split_times("".join(texts))
         times = _utc(text, zone)
@@ -197,11 +195,11 @@ def _plain_table(pages: Sequence[PlainPage], zone: ZoneInfo) -> pa.Table:
                 for text, at in zip(text.to_pylist(), times.to_pylist(), strict=True)
             ]
             columns[f"{name}__v_text"] = pa.array(odd, pa.string())
-    return pa.table({name: columns[name] for name in [*SCHEMA.names, *(columns.keys() - set(SCHEMA.names))]})
+    return pa.table({name: columns[name] for name in dict.fromkeys([*SCHEMA.names, *columns])})
 
 
 def _split_times(texts: str) -> pa.Array:
-    """Return times that follow one another as one text each, without copying any."""
+    """Return times that follow one another as one text each, without making a text of each."""
     ends = np.arange(0, len(texts) + 1, _TIME_LENGTH, dtype=np.int32)
     return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(texts.encode()))
 

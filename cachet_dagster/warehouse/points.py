@@ -171,7 +171,7 @@ class PointsLoad:
             if step.rows.num_rows:
                 last = step.rows.column("id")[-1].as_py()
                 highest[step.metric_id] = max(last, highest.get(step.metric_id, 0))
-            # Once dlt has written its file nobody needs them, and loading that file takes the most memory.
+            # Only `tables` holds them from here on, and it is empty before the most memory is taken.
             step.rows = SCHEMA.empty_table()
         if tables:
             load(self.database, [metric_points_resource(lambda: _drained(tables))])
@@ -233,7 +233,7 @@ def _system_memory() -> Iterator[None]:
 
 
 def _drained(tables: list[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables and let go of each: dlt's resources stay until the garbage collector comes by."""
+    """Yield tables and hold none in the end: dlt's resources stay until the garbage collector comes by."""
     while tables:
         yield tables.pop(0)
 

@@ -72,6 +72,15 @@ def test_a_coroutine_s_result_and_its_error_are_its_caller_s() -> None:
         bridge.run(fails())
 
 
+def test_a_coroutine_s_end_is_not_waited_for() -> None:
+    began = time.monotonic()
+
+    for _ in range(20):
+        bridge.run(asyncio.sleep(0.01))
+
+    assert time.monotonic() - began < 2
+
+
 def test_where_one_of_several_fails_the_others_are_cancelled() -> None:
     ended = threading.Event()
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -348,6 +350,17 @@ def test_a_metric_that_does_not_exist_or_is_hidden_is_named_and_the_others_load(
     assert warehouse.rows == truth(world, [1, 3])
 
 
+def test_an_id_of_zero_is_an_id(serve: Serve) -> None:
+    world = World.generate(metrics=1, points=3)
+    world.add("metric_points", **{**world.where("metric_points", metric_id=1)[0], "id": 0})
+    warehouse = Warehouse()
+
+    warehouse.load(reader_of(serve(world)))
+
+    assert warehouse.rows.keys() == {0, 1, 2, 3}
+    assert warehouse.rows == truth(world)
+
+
 def test_points_of_no_metric_at_all_are_no_batch(serve: Serve) -> None:
     assert list(read_points(reader_of(serve(World.generate(metrics=1))), [], {})) == []
 
@@ -635,6 +648,19 @@ def test_two_odd_times_that_make_up_for_each_other_s_length_are_odd_all_the_same
     page["data"][1]["attributes"]["created"]["string"] = "2026-01-01 00:00:0"
 
     assert points_arrow.decoded(json.dumps(page).encode()) is None
+
+
+@pytest.mark.parametrize("newest_is_odd", [False, True])
+def test_of_a_point_on_two_pages_the_first_one_s_is_taken(newest_is_odd: bool, plain: dict[str, Any]) -> None:
+    utc = ZoneInfo("UTC")
+    page = points_arrow.decoded(json.dumps(plain).encode())["data"]
+    one = points_arrow.table_of([page], utc).slice(0, 1)
+    odd = one.set_column(3, "counter", pa.array([9]))
+
+    table = points_arrow.table_of([odd, page] if newest_is_odd else [page, odd], utc)
+
+    assert table.num_rows == 100
+    assert (table.column("counter")[0].as_py() == 9) == newest_is_odd
 
 
 def test_an_answer_without_data_is_no_empty_page() -> None:
