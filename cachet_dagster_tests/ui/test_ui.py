@@ -157,10 +157,14 @@ def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(n
     newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=no_sudden_loss")
     newcomer.sees("Passed", within=RUN)
 
-    for number in newcomer.server.world.ids("incidents")[5:]:
-        newcomer.server.world.delete("incidents", number, hard=True)
-    newcomer.page.locator("button").filter(has_text="Materialize").first.click()
-    newcomer.page.get_by_text("Failed").first.wait_for(timeout=RUN)
+    # The page's own sync may load a loss first, and the run launched here is green again: then more is lost.
+    for left in (60, 20, 5):
+        for number in newcomer.server.world.ids("incidents")[left:]:
+            newcomer.server.world.delete("incidents", number, hard=True)
+        newcomer.page.locator("button").filter(has_text="Materialize").first.click()
+        with contextlib.suppress(playwright.TimeoutError):
+            newcomer.page.get_by_text("Failed").first.wait_for(timeout=RUN // 3)
+            break
 
     newcomer.sees("CACHET_MAX_LOSS")
     newcomer.picture("failed-check")
