@@ -7,6 +7,7 @@ points came with a past time or were deleted, and the metric is read whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ import msgspec
 from . import cachet2_rows
 from .cachet2_pages import BIG_PAGE, one_page
 from .pages import Page, PageReader
-from .points_arrow import plain_page
+from .points_arrow import page_decoder
 from .rows import Row, RowContext, timestamp
 from .stored import Cursor
 
@@ -36,20 +37,12 @@ class _Document(TypedDict, total=False):
     meta: Any
 
 
-_DECODER = msgspec.json.Decoder(_Document)
+def _columns(points: Sequence[_Point]) -> dict[str, Sequence[Any]]:
+    return {name: [getattr(point, name) for point in points] for name in _Point.__struct_fields__}
 
 
-def decoded(body: bytes) -> Any:
-    """Return a document of Cachet 2's points whose `data` is a PlainPage; None where any of it is odd."""
-    try:
-        document: Any = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    if "data" not in document:
-        return None
-    points = document["data"]
-    page = plain_page({name: [getattr(point, name) for point in points] for name in _Point.__struct_fields__})
-    return page and {**document, "data": page}
+decoded = page_decoder(_Document, _columns)
+"""Return a document of Cachet 2's points whose `data` is a PlainPage; None where any of it is odd."""
 
 
 def flatten(resource: Any, context: RowContext) -> Row:

@@ -8,7 +8,7 @@ and what does not fit its column goes to one of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, groupby
@@ -82,6 +82,28 @@ def _packed(columns: Mapping[str, Sequence[Any]], names: Sequence[str], kind: ty
     return np.array(joined, kind).reshape(len(names), -1)
 
 
+def page_decoder(
+    document_type: Any, columns: Callable[[Any], Mapping[str, Sequence[Any]]]
+) -> Callable[[bytes], Any]:
+    """Return a function that makes an answer's text a document whose `data` is a PlainPage, or None where it is odd.
+
+    Args:
+        document_type: What a plain document is to msgspec.
+        columns: Takes its `data` apart, into columns by name.
+    """
+    decoder = msgspec.json.Decoder(document_type)
+
+    def decoded(body: bytes) -> Any:
+        try:
+            document = decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        page = plain_page(columns(document["data"])) if "data" in document else None
+        return page and {**document, "data": page}
+
+    return decoded
+
+
 class _Time(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     human: Any
     string: str
@@ -108,30 +130,21 @@ class _Document(TypedDict, total=False):
     links: Any
 
 
-_DECODER = msgspec.json.Decoder(_Document)
+def _columns(points: Sequence[_Point]) -> dict[str, Sequence[Any]]:
+    rows = [point.attributes for point in points]
+    return {
+        "id": [row.id for row in rows],
+        "metric_id": [row.metric_id for row in rows],
+        "value": [row.value for row in rows],
+        "counter": [row.counter for row in rows],
+        "calculated_value": [row.calculated_value for row in rows],
+        "created_at": [row.created.string for row in rows],
+        "updated_at": [row.updated.string for row in rows],
+    }
 
 
-def decoded(body: bytes) -> Any:
-    """Return a document of Cachet 3's points whose `data` is a PlainPage; None where any of it is odd."""
-    try:
-        document: Any = _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    if "data" not in document:
-        return None
-    points = [row.attributes for row in document["data"]]
-    page = plain_page(
-        {
-            "id": [point.id for point in points],
-            "metric_id": [point.metric_id for point in points],
-            "value": [point.value for point in points],
-            "counter": [point.counter for point in points],
-            "calculated_value": [point.calculated_value for point in points],
-            "created_at": [point.created.string for point in points],
-            "updated_at": [point.updated.string for point in points],
-        }
-    )
-    return page and {**document, "data": page}
+decoded = page_decoder(_Document, _columns)
+"""Return a document of Cachet 3's points whose `data` is a PlainPage; None where any of it is odd."""
 
 
 def odd_page(rows: list[Row]) -> pa.Table:
@@ -191,11 +204,11 @@ def _plain_table(pages: Sequence[PlainPage], zone: ZoneInfo) -> pa.Table:
         columns[name] = times
         if times.null_count:
             odd = [
-                None if at else storable(text)
-                for text, at in zip(text.to_pylist(), times.to_pylist(), strict=True)
+                None if at else storable(said)
+                for said, at in zip(text.to_pylist(), times.to_pylist(), strict=True)
             ]
             columns[f"{name}__v_text"] = pa.array(odd, pa.string())
-    return pa.table({name: columns[name] for name in dict.fromkeys([*SCHEMA.names, *columns])})
+    return pa.table(columns)
 
 
 def _split_times(texts: str) -> pa.Array:
