@@ -166,6 +166,7 @@ def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(n
             newcomer.page.get_by_text("Failed").first.wait_for(timeout=RUN // 3)
             break
 
+    newcomer.sees("Failed")
     newcomer.sees("CACHET_MAX_LOSS")
     newcomer.picture("failed-check")
 
