@@ -10,23 +10,23 @@ from dagster import (
     with_source_code_references,
 )
 
-from cachet_dagster.defs.assets import cachet_tables, metric_points
-from cachet_dagster.defs.checks import fresh
-from cachet_dagster.defs.jobs import (
+from cachet_dagster.status_page.assets import cachet_tables, metric_points
+from cachet_dagster.status_page.checks import fresh
+from cachet_dagster.status_page.jobs import (
     cachet_full_refresh,
     cachet_metric_points,
     cachet_reload_metrics,
     cachet_sync,
 )
-from cachet_dagster.defs.resources import CachetResource, load_environment
-from cachet_dagster.defs.schedules import cachet_schedules
-from cachet_dagster.defs.sensors import (
+from cachet_dagster.status_page.resources import CachetResource, load_environment
+from cachet_dagster.status_page.schedules import cachet_schedules
+from cachet_dagster.status_page.sensors import (
     cachet_changes,
     cachet_metric_partitions,
     cachet_points_after_sync,
     failure_webhook,
 )
-from cachet_dagster.defs.specs import server
+from cachet_dagster.status_page.specs import server
 
 _environment = load_environment()
 _schedules = cachet_schedules(_environment)

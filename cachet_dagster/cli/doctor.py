@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 
-from cachet_dagster.defs.resources import CachetResource, Connection
 from cachet_dagster.source.errors import CachetError, Refused
 from cachet_dagster.source.reader import CachetReader
+from cachet_dagster.status_page.resources import CachetResource, Connection
 
 _Finding = tuple[str, str, bool]
 
@@ -71,7 +71,7 @@ def _access(reader: CachetReader) -> Iterator[_Finding]:
         yield "token", "none: a guest, who sees public rows and no subscribers", True
         return
     error = reader.token_error
-    if error and reader.in_doubt:
+    if error and reader.token_unproven:
         yield "token", f"could not be checked, since subscribers fails: {_said(error)}", False
         return
     yield "token", "accepted: hidden rows and disabled components are seen", True

@@ -26,10 +26,10 @@ from rich.status import Status
 from rich.table import Table
 
 from cachet_dagster.definitions import defs
-from cachet_dagster.defs.partitions import metric_keys
-from cachet_dagster.defs.resources import CachetResource, Connection
-from cachet_dagster.defs.specs import asset_key
 from cachet_dagster.source import TABLES
+from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.resources import CachetResource, Connection
+from cachet_dagster.status_page.specs import asset_key
 from cachet_dagster.warehouse.database import DATASET, PIPELINE
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -39,9 +39,9 @@ class _Terminal(CachetResource):
     """The configured resource, whose messages also go to the terminal."""
 
     @contextlib.contextmanager
-    def connect(self, say: Callable[[str], None]) -> Iterator[Connection]:
+    def connect(self, log: Callable[[str], None]) -> Iterator[Connection]:
         def both(message: str) -> None:
-            say(message)
+            log(message)
             _show(message)
 
         with super().connect(both) as connection:
@@ -212,7 +212,7 @@ def reasons(result: ExecuteInProcessResult) -> list[str]:
     why = _root(next(ended, None)) or "no reason was recorded"
     return [
         f"{result.job_def.name} failed outside its steps: {why}. "
-        f"Look at run {result.run_id[:8]} in the UI (make dev)."
+        f"Poll at run {result.run_id[:8]} in the UI (make dev)."
     ]
 
 

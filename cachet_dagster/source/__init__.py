@@ -21,10 +21,10 @@ from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
 from dlt.extract import DltResource
 
-from .by_id import Asking
+from .details import ByIdRequest
 from .endpoints import ENDPOINTS, FILLED_BY, Endpoint
 from .errors import CachetError
-from .metric_points import read_points
+from .points.read import read_points
 from .reader import CachetReader, EndpointRead
 from .rows import Row, fitted
 from .settings import DEFAULT_BASE_URL, CachetSettings
@@ -35,7 +35,7 @@ __all__ = [
     "ENDPOINTS",
     "FILLED_BY",
     "TABLES",
-    "Asking",
+    "ByIdRequest",
     "CachetError",
     "CachetReader",
     "CachetSettings",
@@ -101,7 +101,7 @@ def table_resource(
         rows: Returns its rows; called when the resource is extracted.
         replace: Whether the rows are all there are; else they are added, and the table is made if need be.
     """
-    adds = FILLED_BY[table.name].kind == "observed" or not replace
+    adds = FILLED_BY[table.name].kind.appends or not replace
 
     def extract() -> Iterator[Any]:
         # Hints in the item's own words, so that a table without rows is created too.
@@ -133,7 +133,7 @@ def stored_tables(endpoints: Sequence[Endpoint]) -> list[str]:
     for endpoint in endpoints:
         if endpoint.v3 and endpoint.v3.single:
             tables += [table for table in endpoint.tables if "updates" not in table]
-        elif endpoint.kind == "observed":
+        elif endpoint.kind.appends:
             tables += endpoint.tables
     return tables
 
@@ -186,8 +186,8 @@ class _PlainReading:
     @property
     def reader(self) -> CachetReader:
         if self._reader is None:
-            asking = {name: Asking(full_refresh=self._full_refresh) for name in ENDPOINTS}
-            self._reader = CachetReader(self._settings, self.stored, asking)
+            by_id = {name: ByIdRequest(full_refresh=self._full_refresh) for name in ENDPOINTS}
+            self._reader = CachetReader(self._settings, self.stored, by_id)
         return self._reader
 
     @property

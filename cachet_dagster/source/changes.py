@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 import orjson
 
-from .apis import API_2, API_3
-from .bridge import run, together
-from .endpoints import ENDPOINTS, Listing
+from .endpoints import ENDPOINTS
 from .errors import CachetError, NotOffered, Unreachable
+from .event_loop import run, together
+from .http.api import API_2, API_3
+from .listing import Listing
 from .pages import Page
 from .reader import CachetReader
 from .settings import CachetSettings
@@ -59,7 +60,7 @@ class Newest:
 
 
 @dataclass(frozen=True)
-class Look:
+class Poll:
     """A look at a Cachet within 20 s, by somebody who will look again: it does not insist.
 
     Args:

@@ -18,11 +18,8 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .apis import API_2, API_3, Api
-from .bridge import run
-from .by_id import Asking, recent_since, settled
-from .client import Answer, CachetClient
-from .endpoints import ENDPOINTS, Endpoint, Listing
+from .details import ByIdRequest, recent_since, with_details
+from .endpoints import ENDPOINTS, OBSERVED, SINGLE, Endpoint
 from .errors import (
     CachetError,
     NotCachet,
@@ -33,8 +30,12 @@ from .errors import (
     Unreachable,
     Unstable,
 )
+from .event_loop import run
+from .http.api import API_2, API_3, Api
+from .http.client import Answer, CachetClient
+from .listing import Listing, Parsed, merged
 from .pages import PER_PAGE, Moved, Page
-from .rows import Parsed, Row, RowContext, data_of, merged, row_id
+from .rows import Row, RowContext, data_of, row_id
 from .settings import CachetSettings
 from .stored import Stored
 from .tables import TABLES
@@ -81,25 +82,25 @@ class CachetReader:
     Args:
         settings: Where, as whom and within which bounds to read.
         stored: What the destination holds, so that requests are spent on what may differ.
-        asking: Which rows to ask for by id in any case, by endpoint.
-        say: Told in words what a person may want to know while waiting.
+        by_id: Which rows to ask for by id in any case, by endpoint.
+        log: Told in words what a person may want to know while waiting.
     """
 
     def __init__(
         self,
         settings: CachetSettings,
         stored: Stored | None = None,
-        asking: dict[str, Asking] | None = None,
-        say: Callable[[str], None] | None = None,
+        by_id: dict[str, ByIdRequest] | None = None,
+        log: Callable[[str], None] | None = None,
     ):
         self.settings = settings
         self.stored = stored or Stored()
-        self.client = CachetClient(settings, say)
-        self._say = say or logger.info
+        self.client = CachetClient(settings, log)
+        self._log = log or logger.info
         self.api: Api | None = None
         # The server's clock at its newest answer.
         self.clock: datetime | None = None
-        self._asking = asking or {}
+        self._by_id = by_id or {}
         self._version: Answer | None = None
         self._spent: Counter[str] = Counter()
         self._lists: dict[str, asyncio.Task[Parsed]] = {}
@@ -211,7 +212,7 @@ class CachetReader:
         self._trusted = True
 
     @property
-    def in_doubt(self) -> bool:
+    def token_unproven(self) -> bool:
         """Whether the token could not be checked, since the endpoint that tells fails for another reason."""
         return not isinstance(self.token_error, (Refused, NotFound, NotOffered, type(None)))
 
@@ -220,11 +221,11 @@ class CachetReader:
         started = time.monotonic()
         try:
             rows = await self._rows(endpoint)
-            self._check_doubt(endpoint, rows)
+            self._check_unproven_token(endpoint, rows)
             read.rows = rows
         except CachetError as error:
             # A list that several endpoints share fails for each of them.
-            read.error = self._judged(error, endpoint)
+            read.error = self._classified(error, endpoint)
         except Exception as error:  # noqa: BLE001 - one endpoint's surprise must not cost the others their load
             read.error = NotUnderstood(
                 f"an answer could not be understood ({error!r:.200})", "", endpoint.name
@@ -233,9 +234,9 @@ class CachetReader:
         read.seconds = time.monotonic() - started
         return read
 
-    def _check_doubt(self, endpoint: Endpoint, rows: dict[str, list[Row]]) -> None:
+    def _check_unproven_token(self, endpoint: Endpoint, rows: dict[str, list[Row]]) -> None:
         """Raise where rows seem gone, and the token that shows hidden rows may just be valid no more."""
-        if self.token_error is None or not self.in_doubt:
+        if self.token_error is None or not self.token_unproven:
             return
         table = endpoint.tables[0]
         gone = self.stored.ids.get(table, set()) - {row["id"] for row in rows[table] if "id" in row}
@@ -247,7 +248,7 @@ class CachetReader:
                 endpoint.name,
             )
 
-    def _judged(self, error: CachetError, endpoint: Endpoint) -> CachetError:
+    def _classified(self, error: CachetError, endpoint: Endpoint) -> CachetError:
         """Return an endpoint's error as what it is: expected of this Cachet or of a guest, or a failure."""
         listing = endpoint.listing(self.api.version) if self.api else None
         if listing and listing.optional and isinstance(error, (NotFound, NotOffered)):
@@ -268,14 +269,14 @@ class CachetReader:
 
     async def _rows(self, endpoint: Endpoint) -> dict[str, list[Row]]:
         listing = self._asked(endpoint)
-        if endpoint.kind == "observed":
+        if endpoint.kind is OBSERVED:
             return {endpoint.name: await self._observed(endpoint, listing)}
-        if endpoint.kind == "single":
+        if endpoint.kind is SINGLE:
             answer = await self.client.get(listing.path, listing.params, endpoint=endpoint.name)
             return listing.parse(answer.document, listing.shape, self.context(endpoint.name, answer)).rows
         parsed = await self._list(ENDPOINTS[endpoint.of or endpoint.name])
         if listing.single:
-            parsed = await self._settled(endpoint, listing.single, parsed)
+            parsed = await self._with_details(endpoint, listing.single, parsed)
         if listing.unnamed:
             await self._name(parsed.rows[listing.shape.links], endpoint)
         # A table that this API does not fill is there all the same, so that SQL written for another works.
@@ -289,7 +290,7 @@ class CachetReader:
         try:
             components = await self._list(ENDPOINTS["components"]) if links else Parsed({"components": []})
         except CachetError as error:
-            self._say(f"{endpoint.name}: links to components have no names, since {error.what}")
+            self._log(f"{endpoint.name}: links to components have no names, since {error.what}")
             return
         names = {row["id"]: row.get("name") for row in components.rows["components"]}
         for link in links:
@@ -336,26 +337,26 @@ class CachetReader:
             raise NotCachet("the answer is one row where a list was asked for", "", endpoint)
         ids = [row_id(row, endpoint) for row in data]
         if listing.paging.ordered:
-            ordered(ids, descending, endpoint)
+            check_order(ids, descending, endpoint)
         more, total, pages = listing.paging.envelope(answer.document)
         parsed = listing.parse(answer.document, listing.shape, self.context(endpoint, answer))
         return Page(number, ids, more, parsed, total, pages)
 
-    async def _settled(self, endpoint: Endpoint, single: Listing, listed: Parsed) -> Parsed:
+    async def _with_details(self, endpoint: Endpoint, single: Listing, listed: Parsed) -> Parsed:
         async def ask(number: int) -> Parsed:
             answer = await self.client.get(
                 single.path.format(id=number), single.params, endpoint=endpoint.name
             )
             return single.parse(answer.document, single.shape, self.context(endpoint.name, answer))
 
-        return await settled(
+        return await with_details(
             listed,
             single.shape,
             ask,
             stored=self.stored.rows.get(endpoint.tables[0], []),
             stored_links=self.stored.rows.get(single.shape.links, []),
             recent=recent_since(datetime.now(timezone.utc), self.settings.by_id_days),
-            asking=self._asking.get(endpoint.name, Asking()),
+            by_id=self._by_id.get(endpoint.name, ByIdRequest()),
         )
 
     async def _observed(self, endpoint: Endpoint, listing: Listing) -> list[Row]:
@@ -389,7 +390,7 @@ class CachetReader:
         except Unreachable as error:
             if not listing.flaky:
                 raise
-            self._say(f"{endpoint.name}: {error.what}; it fails at times though all else works")
+            self._log(f"{endpoint.name}: {error.what}; it fails at times though all else works")
             return None
 
     def context(self, endpoint: str, answer: Answer) -> RowContext:
@@ -405,7 +406,7 @@ class CachetReader:
         return ZoneInfo((self.api and self.api.zone) or self.settings.timezone)
 
 
-def ordered(ids: list[int], descending: bool, endpoint: str) -> None:
+def check_order(ids: list[int], descending: bool, endpoint: str) -> None:
     """Raise NotCachet unless ids come in the order that was asked for, each once."""
     if ids != sorted(set(ids), reverse=descending):
         raise NotCachet("the rows are not in the order of their ids, which was asked for", "", endpoint)

@@ -1,17 +1,12 @@
-"""A document of Cachet 3's API → flat, typed rows, the same for a page of a list and for a single answer.
+"""Rows as both APIs give them: ids, times, texts and numbers made fit for any database.
 
-`{human, value}` becomes the value and its label, `{human, string}` a UTC timestamp named `<name>_at`;
-the relative human text of a time is dropped, since it changes at every request. What is included for a
-row (its updates, its links to components) comes with the page, so it costs no request of its own. One
-thing a page cannot tell: `included` is de-duplicated by type and id, so a component's status within an
-incident is right only for the first incident on the page that names it.
+How a document becomes rows is each API's own: `cachet3/rows.py`, `cachet2/rows.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -19,11 +14,10 @@ from zoneinfo import ZoneInfo
 
 from .errors import NotCachet
 from .settings import Emails
-from .tables import CALC_TYPE, TABLES, Table
+from .tables import Table
 
 Row = dict[str, Any]
 
-_DROPPED = re.compile(r"pivot|updateable_(id|type)|\w+_(count|exists)")
 _INT64 = range(-(2**63), 2**63)
 _EPOCH_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -48,89 +42,6 @@ class RowContext:
     server_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Which tables the documents of an endpoint fill.
-
-    Attributes:
-        table: Table of the rows themselves.
-        parent: Name of a row in its children's columns, as in `<parent>_id`.
-        updates: Table of their updates, if they have any.
-        links: Table of their links to components, if they have any.
-        final_status: Status after which a row is not expected to change, if it has one.
-    """
-
-    table: str
-    parent: str = ""
-    updates: str = ""
-    links: str = ""
-    final_status: int | None = None
-
-
-@dataclass
-class Parsed:
-    """Rows by table; the status in an `uncertain` row's links is right only if it is asked for by id."""
-
-    rows: dict[str, list[Row]] = field(default_factory=dict)
-    uncertain: set[int] = field(default_factory=set)
-
-
-def merged(pages: Iterable[Parsed], shape: Shape) -> Parsed:
-    """Return the rows of several pages, each row once, with its children from the page that tells them best."""
-    chosen: dict[int, Parsed] = {}
-    for page in pages:
-        for row in page.rows[shape.table]:
-            before = chosen.get(row["id"])
-            if before is None or (row["id"] in before.uncertain and row["id"] not in page.uncertain):
-                chosen[row["id"]] = page
-    whole = Parsed({table: [] for table in (shape.table, shape.updates, shape.links) if table})
-    for page in {id(page): page for page in chosen.values()}.values():
-        for table, rows in page.rows.items():
-            key = "id" if table == shape.table else f"{shape.parent}_id"
-            whole.rows[table].extend(row for row in rows if chosen[row[key]] is page)
-        whole.uncertain.update(number for number in page.uncertain if chosen[number] is page)
-    for table, rows in whole.rows.items():
-        rows.sort(key=lambda row, key=TABLES[table].key: tuple(row[column] for column in key))
-    return whole
-
-
-def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
-    """Return the rows of a page or of a single answer.
-
-    Raises:
-        NotCachet: The document is not one of Cachet's API, or a row has no usable id.
-    """
-    resources = data_of(document, context.endpoint)
-    included = _included(document)
-    parsed = Parsed({table: [] for table in (shape.table, shape.updates, shape.links) if table})
-    seen: set[Any] = set()
-    for resource in resources if isinstance(resources, list) else [resources]:
-        row = flatten(resource, context)
-        parsed.rows[shape.table].append(row)
-        if shape.updates:
-            for update in _related(resource, "updates", included):
-                child = flatten(update, context)
-                parsed.rows[shape.updates].append({**child, f"{shape.parent}_id": row["id"]})
-        if shape.links:
-            components = _related(resource, "components", included)
-            keys = [component.get("id") for component in components]
-            if "component_status" in {c.name for c in TABLES[shape.links].columns} and seen.intersection(
-                keys
-            ):
-                parsed.uncertain.add(row["id"])
-            seen.update(keys)
-            parsed.rows[shape.links].extend(
-                _link(component, f"{shape.parent}_id", row["id"], context) for component in components
-            )
-    return parsed
-
-
-def observation(document: Any, shape: Shape, context: RowContext) -> Parsed:
-    """Return the one row of an answer that is no list and has no id, such as `version`."""
-    data = data_of(document, context.endpoint)
-    return Parsed({shape.table: [{name: storable(value) for name, value in data.items()}]})
-
-
 def data_of(document: Any, endpoint: str) -> Any:
     """Return what stands under `data`, a list or one object. Raises NotCachet where there is none."""
     data = document.get("data") if isinstance(document, dict) else None
@@ -141,26 +52,6 @@ def data_of(document: Any, endpoint: str) -> Any:
             endpoint,
         )
     return data
-
-
-def flatten(resource: Any, context: RowContext) -> Row:
-    """Return one JSON:API resource as one flat row, its id as an integer, attributes nobody foresaw included."""
-    attributes = resource.get("attributes") if isinstance(resource, dict) else None
-    if not isinstance(attributes, dict):
-        raise NotCachet("a row has no `attributes`, as Cachet's rows have", "", context.endpoint)
-    row: Row = {"id": row_id(resource, context.endpoint)}
-    for name, value in attributes.items():
-        if name != "id" and not _DROPPED.fullmatch(name):
-            row.update(_columns(name, value, context))
-    for name, relation in (resource.get("relationships") or {}).items():
-        data = relation.get("data") if isinstance(relation, dict) else None
-        if not isinstance(data, list):
-            row["component_group_id" if name == "group" else f"{name}_id"] = (
-                row_id(data, context.endpoint) if data else None
-            )
-    if "email" in row:
-        row["email"] = personal(row["email"], context.emails)
-    return row
 
 
 def row_id(resource: Any, endpoint: str) -> int:
@@ -199,55 +90,6 @@ def storable(value: Any) -> Any:
     if isinstance(value, list):
         return [storable(item) for item in value]
     return value
-
-
-def _columns(name: str, value: Any, context: RowContext) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, dict) and value.keys() == {"human", "value"}:
-        yield name, storable(value["value"])
-        yield f"{name}_label", storable(value["human"])
-    elif isinstance(value, dict) and value.keys() == {"human", "string"}:
-        yield (
-            (name if name.endswith("_at") else f"{name}_at"),
-            timestamp(storable(value["string"]), context.zone),
-        )
-    elif name == "calc_type":
-        # The only enumeration that Cachet 3 prints without its words.
-        yield name, storable(value)
-        yield f"{name}_label", CALC_TYPE.get(value) if isinstance(value, int) else None
-    elif name == "meta":
-        # PHP prints an empty object as an empty list.
-        yield name, storable(value) or {}
-    else:
-        yield name, storable(value)
-
-
-def _included(document: Any) -> dict[tuple[Any, Any], Any]:
-    included = document.get("included") or [] if isinstance(document, dict) else []
-    return {(item.get("type"), item.get("id")): item for item in included if isinstance(item, dict)}
-
-
-def _related(resource: Mapping[str, Any], name: str, included: Mapping[tuple[Any, Any], Any]) -> list[Any]:
-    """Return the resources that a relation names, each once, with what is included of them."""
-    relation = (resource.get("relationships") or {}).get(name) or {}
-    references = {(item.get("type"), item.get("id")): item for item in relation.get("data") or []}
-    return [included.get(key, reference) for key, reference in references.items()]
-
-
-def _link(component: Any, parent: str, parent_id: int, context: RowContext) -> Row:
-    attributes = component.get("attributes") or {}
-    row: Row = {
-        parent: parent_id,
-        "component_id": row_id(component, context.endpoint),
-        "component_name": storable(attributes.get("name")),
-    }
-    pivot = attributes.get("pivot")
-    if isinstance(pivot, dict) and "component_status" in pivot:
-        status = pivot["component_status"]
-        if isinstance(status, dict):
-            row.update(_columns("component_status", status, context))
-        else:
-            row.update({"component_status": status, "component_status_label": None})
-    return row
 
 
 def fitted(row: Row, table: Table) -> Row:

@@ -62,7 +62,7 @@ def read_stored(query: Query, *, whole: Iterable[str] = ()) -> Stored:
             counted = query(name, "SELECT count(*) AS n FROM {table}")
             stored.counts[name] = int(counted[0]["n"]) if counted else 0
     for endpoint in ENDPOINTS.values():
-        if endpoint.kind in ("list", "by_id"):
+        if endpoint.kind.has_ids:
             found = query(endpoint.tables[0], "SELECT id FROM {table}") or []
             stored.ids[endpoint.tables[0]] = {row["id"] for row in found}
     for name in whole:

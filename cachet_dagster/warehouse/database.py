@@ -37,7 +37,7 @@ class Database:
         path: Where it is or is to be; its name ends in `.duckdb`.
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
-        say: Told in words what is waited for.
+        log: Told in words what is waited for.
 
     Raises:
         SettingsError: No database can be there.
@@ -49,7 +49,7 @@ class Database:
         *,
         wait: float = 600.0,
         keep_loads: int = 1_000,
-        say: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ):
         try:
             self.path = Path(path).expanduser().absolute()
@@ -60,7 +60,7 @@ class Database:
             ) from error
         self.wait = wait
         self.keep_loads = keep_loads
-        self.say = say
+        self.log = log
         if self.path.suffix != ".duckdb" or not re.fullmatch(r"[\w.-]+", self.path.stem):
             raise SettingsError(
                 f"the database {str(path)!r} has a name that dlt cannot find again",
@@ -158,7 +158,7 @@ class Database:
                 self.path,
                 exclusive=exclusive,
                 wait=self.wait,
-                waiting=lambda: self.say(f"waiting for another run to finish with {self.path}"),
+                waiting=lambda: self.log(f"waiting for another run to finish with {self.path}"),
             ),
         )
 
@@ -197,7 +197,7 @@ class Database:
                     ) from error
             if not told:
                 told = True
-                self.say(f"waiting for {who}, which holds {self.path}")
+                self.log(f"waiting for {who}, which holds {self.path}")
             time.sleep(0.2)
 
     def _check_kind(self) -> None:

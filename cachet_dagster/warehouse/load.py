@@ -117,7 +117,7 @@ def _quiet() -> Iterator[None]:
 
 def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> None:
     """Drop observations that say what the one before says: two runs at once have both seen the same change."""
-    for table in [name for name in TABLES if FILLED_BY[name].kind == "observed"]:
+    for table in [name for name in TABLES if FILLED_BY[name].kind.appends]:
         columns = [
             f'"{name}"'
             for (name,) in connection.execute(

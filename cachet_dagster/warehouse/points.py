@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.errors import CachetError
-from cachet_dagster.source.metric_points import STEP_ROWS, MetricStep, Pace, read_points, sketch
-from cachet_dagster.source.points_arrow import SCHEMA, by_id, split
+from cachet_dagster.source.points.arrow import SCHEMA, by_id, split
+from cachet_dagster.source.points.read import STEP_ROWS, MetricStep, Pace, read_points, sketch
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
@@ -77,19 +77,19 @@ class PointsLoad:
     Args:
         settings: Where, as whom and within which bounds to read.
         database: Where to load.
-        say: Told in words what a person may want to know while waiting.
+        log: Told in words what a person may want to know while waiting.
         step_rows: Rows after which what was read is loaded.
     """
 
     settings: CachetSettings
     database: Database
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     step_rows: int = STEP_ROWS
     reader: CachetReader = field(init=False)
     _told: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.reader = CachetReader(self.settings, say=self.say)
+        self.reader = CachetReader(self.settings, log=self.log)
 
     def run(
         self,
@@ -147,7 +147,7 @@ class PointsLoad:
     def _tell(self, pace: Pace) -> None:
         if time.monotonic() - self._told >= TOLD_SECONDS:
             self._told = time.monotonic()
-            self.say(str(pace))
+            self.log(str(pace))
 
     def prune(self, metric_ids: Sequence[int]) -> int:
         """Remove the points of all metrics but these, and return how many rows that were."""

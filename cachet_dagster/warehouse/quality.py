@@ -345,7 +345,7 @@ _OTHER_WRITER = "Run it again; if it stays so, something else writes to the data
 
 
 def _replaced(table: Table) -> bool:
-    return FILLED_BY[table.name].kind in ("list", "by_id", "points")
+    return FILLED_BY[table.name].kind.has_ids or FILLED_BY[table.name].kind.per_metric
 
 
 def _past_columns(table: Table) -> list[str]:

@@ -18,10 +18,10 @@ import pytest
 
 from cachet_dagster.demo import DemoServer
 from cachet_dagster.source import CachetError
-from cachet_dagster.source.budget import RateBudget
-from cachet_dagster.source.client import CachetClient
 from cachet_dagster.source.errors import Unreachable
-from cachet_dagster.source.metric_points import read_points
+from cachet_dagster.source.http.client import CachetClient
+from cachet_dagster.source.http.rate_limit import RateLimiter
+from cachet_dagster.source.points.read import read_points
 from cachet_dagster.source.reader import CachetReader
 
 from .loading import ATTEMPTS, settings
@@ -253,7 +253,7 @@ def test_loops_at_once_share_the_rate_limit_without_a_refusal() -> None:
 
 def test_an_opener_that_fails_lets_the_next_one_open() -> None:
     async def act() -> None:
-        budget = RateBudget(60, None, lambda _: None)
+        budget = RateLimiter(60, None, lambda _: None)
         deadline = time.monotonic() + 5
         opener = await budget.reserve(deadline)
         assert opener is not None

@@ -26,7 +26,7 @@ BOUND = 12.0
 
 
 def everything_said(error: BaseException) -> str:
-    """Return all that an error and what caused it say, in every way that they may be printed."""
+    """Return all that an error and what caused it log, in every way that they may be printed."""
     said = []
     link: BaseException | None = error
     while link is not None:

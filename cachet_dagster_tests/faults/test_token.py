@@ -11,7 +11,7 @@ import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer
 from cachet_dagster.source import CachetError, CachetSettings
-from cachet_dagster.source.client import CachetClient
+from cachet_dagster.source.http.client import CachetClient
 from cachet_dagster.source.reader import CachetReader
 
 from .loading import settings

@@ -9,7 +9,7 @@ import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer
 from cachet_dagster.source import CachetError, CachetSettings
-from cachet_dagster.source.metric_points import read_points
+from cachet_dagster.source.points.read import read_points
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.warehouse import Database
 

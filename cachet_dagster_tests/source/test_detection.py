@@ -11,7 +11,7 @@ from cachet_dagster.demo.answers import App, Receive, Scope, Send, respond
 from cachet_dagster.source import CachetReader, CachetSettings
 from cachet_dagster.source.errors import NotCachet
 from cachet_dagster_tests.conftest import ADMIN, Serve
-from cachet_dagster_tests.source.test_cachet2 import TOKEN, serving
+from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN, serving
 
 
 def detected(server: DemoServer, token: str | None = None, **settings: object) -> tuple[int, list[str]]:

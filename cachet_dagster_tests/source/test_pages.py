@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachet_dagster.source.pages import PER_PAGE, Moved, Page, page_with, upwards, whole_list
+from cachet_dagster.source.cachet3.pages import page_with, upwards, whole_list
+from cachet_dagster.source.pages import PER_PAGE, Moved, Page
 
 Change = tuple[str, float, int]
 

@@ -12,7 +12,7 @@ from cachet_dagster.demo import World
 from cachet_dagster.source import (
     ENDPOINTS,
     TABLES,
-    Asking,
+    ByIdRequest,
     CachetReader,
     CachetSettings,
     EndpointRead,
@@ -183,10 +183,12 @@ def test_ids_that_are_named_are_asked_for_and_a_full_refresh_asks_for_all(serve:
     server = serve(World.generate(incidents=4, components=9))
     settings = CachetSettings(base_url=server.url)
 
-    CachetReader(settings, asking={"components_by_id": Asking(ids=[3, 5])}).read(["components_by_id"])
+    CachetReader(settings, by_id={"components_by_id": ByIdRequest(ids=[3, 5])}).read(["components_by_id"])
     named = by_id(server, "components")
     server.clear_requests()
-    CachetReader(settings, asking={"components_by_id": Asking(full_refresh=True)}).read(["components_by_id"])
+    CachetReader(settings, by_id={"components_by_id": ByIdRequest(full_refresh=True)}).read(
+        ["components_by_id"]
+    )
 
     assert named == {3, 5}
     assert by_id(server, "components") == set(range(1, 10))
@@ -196,7 +198,7 @@ def test_an_id_that_does_not_exist_is_said_so(serve: Serve) -> None:
     server = serve(World.generate(incidents=4))
 
     read = CachetReader(
-        CachetSettings(base_url=server.url), asking={"incidents_by_id": Asking(ids=[99])}
+        CachetSettings(base_url=server.url), by_id={"incidents_by_id": ByIdRequest(ids=[99])}
     ).read(["incidents_by_id"])
 
     assert read["incidents_by_id"].outcome == "failed"
@@ -206,7 +208,7 @@ def test_an_id_that_does_not_exist_is_said_so(serve: Serve) -> None:
 def test_every_page_is_asked_for_with_100_rows_by_id(serve: Serve) -> None:
     server = serve(World(recordings.world("v3")))
 
-    lists = [name for name, endpoint in ENDPOINTS.items() if endpoint.kind in ("list", "by_id")]
+    lists = [name for name, endpoint in ENDPOINTS.items() if endpoint.kind.has_ids]
     CachetReader(CachetSettings(base_url=server.url, api_key=ADMIN)).read(lists)
 
     lists_asked = [one for one in server.requests if "page=" in one.query and one.path.count("/") == 2]

@@ -17,7 +17,7 @@ from cachet_dagster.demo import World
 from cachet_dagster.demo.answers import App, Message, Receive, Scope, Send
 from cachet_dagster.demo.world import text
 from cachet_dagster.source import CachetReader, CachetSettings, cachet_source
-from cachet_dagster.source.metric_points import read_points
+from cachet_dagster.source.points.read import read_points
 from cachet_dagster_tests.conftest import Serve
 
 

@@ -23,11 +23,11 @@ import pyarrow.parquet  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
 from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
 
-from cachet_dagster.defs.assets import cachet_tables, metric_points
-from cachet_dagster.defs.partitions import metric_keys
-from cachet_dagster.defs.resources import CachetResource
 from cachet_dagster.demo import DEMO_TOKEN
 from cachet_dagster.source import CachetSettings
+from cachet_dagster.status_page.assets import cachet_tables, metric_points
+from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.resources import CachetResource
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.points import PointsLoad
 

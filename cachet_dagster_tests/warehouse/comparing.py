@@ -11,7 +11,7 @@ from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.database import DATASET
 
-REPLACED = [name for name in TABLES if FILLED_BY[name].kind not in ("observed", "points", "single")]
+REPLACED = [name for name in TABLES if FILLED_BY[name].kind.has_ids]
 """Tables that a load replaces whole."""
 
 

@@ -265,7 +265,7 @@ def many_syncs(folder: Path, syncs: int, *, warm: int, keep_loads: int = 20) -> 
 
 def _sync(settings: CachetSettings, database: Database) -> None:
     """Do what the ops do, without Dagster, whose events would be what grows."""
-    endpoints = [endpoint for endpoint in ENDPOINTS.values() if endpoint.kind != "points"]
+    endpoints = [endpoint for endpoint in ENDPOINTS.values() if not endpoint.kind.per_metric]
     database.probe()
     with database.reading() as opened:
         stored = read_stored(database.query(opened), whole=stored_tables(endpoints))

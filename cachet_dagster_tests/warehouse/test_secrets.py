@@ -16,8 +16,8 @@ import pytest
 from dagster import DagsterInstance, execute_job, reconstructable
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
-from cachet_dagster.defs.partitions import metric_keys
 from cachet_dagster.demo import DemoServer, World
+from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.warehouse import Database
 
 from .children import load_tables

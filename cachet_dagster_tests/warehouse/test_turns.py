@@ -19,7 +19,7 @@ from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.database import DatabaseBusy
 from cachet_dagster.warehouse.folder import run_folder
-from cachet_dagster_tests.defs.dagster_runs import Project, failure
+from cachet_dagster_tests.status_page.dagster_runs import Project, failure
 
 from .children import foreign_holder
 from .comparing import rows
@@ -69,11 +69,11 @@ def test_a_foreign_holder_that_lets_go_in_time_costs_only_the_wait(existing: Pat
     said: list[str] = []
     with foreign_holder(existing, tmp_path) as (holder, until):
 
-        def say(message: str) -> None:
+        def log(message: str) -> None:
             said.append(message)
             until.touch()
 
-        Database(existing, wait=20, say=say).probe()
+        Database(existing, wait=20, log=log).probe()
 
     assert said == [f"waiting for process {holder.process.pid}, which holds {existing}"]
 
@@ -97,7 +97,7 @@ def test_a_file_that_this_very_process_holds_is_said_to_be_so(existing: Path) ->
 
 def test_readers_share_and_a_writer_waits_for_them_and_they_for_it(existing: Path) -> None:
     said: list[str] = []
-    database = Database(existing, wait=10, say=said.append)
+    database = Database(existing, wait=10, log=said.append)
     with database.reading() as first, database.reading() as second:
         assert first is not None
         assert second is not None

@@ -1,0 +1,109 @@
+"""Reading a paged list of Cachet 2 completely, on every database behind it.
+
+Without `sort` Cachet 2 has no ORDER BY, so that pages lose and repeat rows even on a quiet server. A list
+that obeys `sort=id`, always descending, is read by pages of 100; any other in one page, which nothing can
+slip out of. Both are believed only if the distinct ids are as many as the `total` that every page names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cachet_dagster.source.errors import NotCachet
+from cachet_dagster.source.event_loop import together
+from cachet_dagster.source.pages import SCANS, Moved, Page, PageReader, Paging
+
+BIG_PAGE = 10_000
+"""Rows of the one page: Cachet 2 has no maximum, but its memory has (20,000 points took it 0.75 s)."""
+
+
+async def newest_first(read: PageReader, *, rows: int = 0) -> list[Page]:
+    """Return the pages of a list that obeys `sort=id`, in ⌈N/100⌉ + 1 requests, or 1 for a single page.
+
+    A row added meanwhile pushes others down onto the next page, one that is deleted pulls them up. Either
+    changes `total`, the first page, which is read again last, or how many distinct ids there are. What
+    would pass unseen is one row beyond the first page vanishing and another there appearing between the
+    same two answers, as when one is hidden and another shown in the same tenth of a second.
+
+    Args:
+        read: Reads a page.
+        rows: Not needed here: the first page tells how many there are.
+
+    Raises:
+        Moved: Rows kept moving in each of three scans.
+    """
+    for _ in range(SCANS):
+        first = await read(1, descending=True)
+        rest = await together(*(read(number, descending=True) for number in range(2, first.pages + 1)))
+        pages = [first, *rest]
+        again = await read(1, descending=True) if rest else first
+        if _complete([*pages, again]):
+            return pages
+    raise Moved("rows kept coming and going while they were read, three scans in a row")
+
+
+async def one_page(read: PageReader, *, rows: int = 0) -> list[Page]:
+    """Return the pages of a list that obeys no sort: one request for up to 10,000 rows.
+
+    Of a longer list each scan ends its pages elsewhere, so that other rows fall between them, and goes on
+    gathering until it has them all.
+
+    Args:
+        read: Reads a page.
+        rows: Not needed here.
+
+    Raises:
+        Moved: Three scans together still did not hold as many rows as the server names.
+    """
+    gathered: list[Page] = []
+    for scan in range(SCANS):
+        size = BIG_PAGE - scan * (BIG_PAGE // 7)
+        first = await read(1, per_page=size)
+        rest = await together(*(read(number, per_page=size) for number in range(2, first.pages + 1)))
+        scanned = [first, *rest]
+        gathered = gathered + scanned if _agree([*gathered, *scanned]) else scanned
+        if _complete(gathered):
+            return gathered
+    raise Moved(
+        f"its pages hold {len(_ids(gathered))} different rows where the server names {gathered[-1].total}"
+    )
+
+
+def _agree(pages: Sequence[Page]) -> bool:
+    """Return whether pages may be of the same list: one total, and not more rows than that."""
+    totals = {page.total for page in pages}
+    return len(totals) == 1 and len(_ids(pages)) <= max(totals)
+
+
+def _complete(pages: Sequence[Page]) -> bool:
+    return {page.total for page in pages} == {len(_ids(pages))}
+
+
+def _ids(pages: Sequence[Page]) -> set[int]:
+    return {row_id for page in pages for row_id in page.ids}
+
+
+def _sorted(number: int, descending: bool, per_page: int) -> Mapping[str, str]:
+    # Only groups obey `order`; everything else is descending whatever it says.
+    return {"per_page": str(per_page), "sort": "id", "order": "desc", "page": str(number)}
+
+
+def _unsorted(number: int, descending: bool, per_page: int) -> Mapping[str, str]:
+    return {"per_page": str(per_page), "page": str(number)}
+
+
+def _envelope(document: Any) -> tuple[bool, int, int]:
+    pagination = (document.get("meta") or {}).get("pagination") or {}
+    try:
+        total, pages, number = (int(pagination[name]) for name in ("total", "total_pages", "current_page"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotCachet("the answer does not tell how many rows there are, as Cachet 2's lists do") from error
+    return number < pages, total, pages
+
+
+SORTED = Paging(_sorted, _envelope, newest_first)
+"""Cachet 2's lists that obey `sort=id`."""
+
+UNSORTED = Paging(_unsorted, _envelope, one_page, ordered=False)
+"""Cachet 2's lists that do not: points, templates, subscribers."""

@@ -1,0 +1,88 @@
+"""How an API is asked for an endpoint, and which rows its documents hold: the vocabulary of both APIs' tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .pages import Paging
+from .rows import Row, RowContext
+from .tables import TABLES
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which tables the documents of an endpoint fill.
+
+    Attributes:
+        table: Table of the rows themselves.
+        parent: Name of a row in its children's columns, as in `<parent>_id`.
+        updates: Table of their updates, if they have any.
+        links: Table of their links to components, if they have any.
+        final_status: Status after which a row is not expected to change, if it has one.
+    """
+
+    table: str
+    parent: str = ""
+    updates: str = ""
+    links: str = ""
+    final_status: int | None = None
+
+
+@dataclass
+class Parsed:
+    """Rows by table; the status in an `uncertain` row's links is right only if it is asked for by id."""
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    uncertain: set[int] = field(default_factory=set)
+
+
+def merged(pages: Iterable[Parsed], shape: Shape) -> Parsed:
+    """Return the rows of several pages, each row once, with its children from the page that tells them best."""
+    chosen: dict[int, Parsed] = {}
+    for page in pages:
+        for row in page.rows[shape.table]:
+            before = chosen.get(row["id"])
+            if before is None or (row["id"] in before.uncertain and row["id"] not in page.uncertain):
+                chosen[row["id"]] = page
+    whole = Parsed({table: [] for table in (shape.table, shape.updates, shape.links) if table})
+    for page in {id(page): page for page in chosen.values()}.values():
+        for table, rows in page.rows.items():
+            key = "id" if table == shape.table else f"{shape.parent}_id"
+            whole.rows[table].extend(row for row in rows if chosen[row[key]] is page)
+        whole.uncertain.update(number for number in page.uncertain if chosen[number] is page)
+    for table, rows in whole.rows.items():
+        rows.sort(key=lambda row, key=TABLES[table].key: tuple(row[column] for column in key))
+    return whole
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How one API version is asked for an endpoint.
+
+    Attributes:
+        path: Path below the API's root; `{id}` stands for a row's id.
+        shape: Which tables its documents fill.
+        paging: How its list is paged, and so how points are read on.
+        parse: A document → its rows.
+        params: Query parameters beside those of paging.
+        bucket: Which rate limit counts it.
+        single: How it is asked for a single row of a list.
+        private: Whether guests are refused.
+        optional: Whether a Cachet of this version may lack it without anything being wrong.
+        unnamed: Whether its links lack the components' names, which then come from the list of components.
+        flaky: Whether it fails at times though all else works.
+    """
+
+    path: str
+    shape: Shape
+    paging: Paging
+    parse: Callable[[Any, Shape, RowContext], Parsed]
+    params: Mapping[str, str] = field(default_factory=dict)
+    bucket: str = "api"
+    single: Listing | None = None
+    private: bool = False
+    optional: bool = False
+    unnamed: bool = False
+    flaky: bool = False

@@ -1,0 +1,1 @@
+"""Points of metrics: reading on from where the destination ends, as Arrow."""

@@ -1,0 +1,142 @@
+"""What each asset is: key, lineage, description, columns. Derived from the tables, through dagster-dlt's translator."""
+
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
+
+from dagster import (
+    AssetDep,
+    AssetKey,
+    AssetSpec,
+    MetadataValue,
+    TableColumn,
+    TableColumnConstraints,
+    TableConstraints,
+    TableSchema,
+)
+from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, metric_points_resource, table_resource
+from cachet_dagster.source.http.api import API_2, API_3
+from cachet_dagster.source.tables import Table
+from cachet_dagster.warehouse.database import DATASET
+
+from .partitions import metric_partitions
+
+API_REFERENCE = "https://docs.cachethq.io/api-reference"
+_INTRODUCTION = "introduction"
+
+ENDPOINT_TAG = "cachet/endpoint"
+"""Tag of the assets that an endpoint fills: its name."""
+
+SERVER_KEY = AssetKey(["cachet", "server"])
+
+server = AssetSpec(
+    SERVER_KEY,
+    description="The Cachet server: where everything here comes from. It is read, never written.",
+    group_name="cachet",
+    kinds={"cachet"},
+    metadata={"api_reference": MetadataValue.url(f"{API_REFERENCE}/{_INTRODUCTION}")},
+)
+
+
+class CachetDltTranslator(DagsterDltTranslator):
+    """Says what asset a dlt resource of this source is."""
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> AssetSpec:
+        """Return the asset `cachet/<resource>`, with its lineage as it really is."""
+        table = TABLES[data.resource.name]
+        endpoint = FILLED_BY[table.name]
+        return (
+            super()
+            .get_asset_spec(data)
+            .replace_attributes(
+                key=asset_key(table.name),
+                deps=[AssetDep(asset_key(name)) for name in parents(table)] or [AssetDep(SERVER_KEY)],
+                description=_description(table),
+                group_name="cachet",
+                kinds={"dlt", "duckdb"},
+                tags={ENDPOINT_TAG: endpoint.name},
+                skippable=True,
+                partitions_def=metric_partitions if endpoint.kind.per_metric else None,
+            )
+            .merge_attributes(
+                metadata={
+                    "dagster/table_name": f"{DATASET}.{table.name}",
+                    "dagster/column_schema": column_schema(table),
+                    "api_reference": MetadataValue.url(f"{API_REFERENCE}/{endpoint.docs or _INTRODUCTION}"),
+                }
+            )
+        )
+
+
+def asset_key(table: str) -> AssetKey:
+    """Return the key of a table's asset."""
+    return AssetKey(["cachet", table])
+
+
+def parents(table: Table) -> list[str]:
+    """Return the tables that a table is made from: its list, its metrics, its links' both ends."""
+    endpoint = FILLED_BY[table.name]
+    if endpoint.of and table.name == endpoint.name:
+        return [endpoint.of]
+    if endpoint.kind.per_metric or table.name != endpoint.tables[0]:
+        first = [endpoint.tables[0]] if table.name != endpoint.tables[0] else []
+        return list(dict.fromkeys([*first, *(reference.table for reference in table.references)]))
+    return []
+
+
+LINEAGE_ORDER = list(
+    TopologicalSorter({name: parents(table) for name, table in TABLES.items()}).static_order()
+)
+"""Tables, each after those that it is made from."""
+
+
+def column_schema(table: Table) -> TableSchema:
+    """Return a table's declared columns for Dagster's asset page."""
+    return TableSchema(
+        columns=[
+            TableColumn(
+                column.name,
+                column.data_type,
+                column.description,
+                TableColumnConstraints(
+                    nullable=column.name not in table.key, unique=table.key == (column.name,)
+                ),
+            )
+            for column in table.columns
+        ],
+        constraints=TableConstraints(other=[f"unique: {', '.join(table.key)}"])
+        if len(table.key) > 1
+        else None,
+    )
+
+
+def table_specs() -> Sequence[AssetSpec]:
+    """Return the assets that are read as a whole."""
+    return [_spec(table) for table in TABLES.values() if not FILLED_BY[table.name].kind.per_metric]
+
+
+def points_spec() -> AssetSpec:
+    """Return the asset of the metrics' points, a partition a metric."""
+    return _spec(TABLES["metric_points"])
+
+
+def _spec(table: Table) -> AssetSpec:
+    points = FILLED_BY[table.name].kind.per_metric
+    resource = metric_points_resource(lambda: iter(())) if points else table_resource(table)
+    return CachetDltTranslator().get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=None))
+
+
+def _description(table: Table) -> str:
+    endpoint = FILLED_BY[table.name]
+    how = endpoint.kind.how.format(of=endpoint.of)
+    key = ", ".join(f"`{column}`" for column in table.key)
+    asked = ENDPOINTS[endpoint.of or endpoint.name]
+    paths = [
+        f"`GET {api.root}/{listing.path}`"
+        for api, listing in ((API_3, asked.v3), (API_2, asked.v2))
+        if listing
+    ]
+    path = f"\n\nRead from {' or '.join(paths)}."
+    return f"{table.description}\n\n{how} Key: {key}.{path}"

@@ -1,0 +1,99 @@
+"""Runs of the real assets in this process, against a real server, a real DuckDB file and a real instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
+
+from cachet_dagster.source import TABLES
+from cachet_dagster.status_page.assets import cachet_tables, metric_points
+from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.resources import CachetResource
+from cachet_dagster.status_page.specs import asset_key
+
+WHOLE = [table for table in TABLES if table != "metric_points"]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Project:
+    """A database and an instance of their own, and the page that they load."""
+
+    def __init__(self, folder: Path, base_url: str | None, token: str | None = None):
+        self.database = folder / "cachet.duckdb"
+        self.instance = DagsterInstance.local_temp(str(folder))
+        self.resource = CachetResource(base_url=base_url, api_token=token, database=str(self.database))
+
+    def load_tables(self, *tables: str, **config: Any) -> ExecuteInProcessResult:
+        """Materialize the named tables, all where none is named; a failure is in the result."""
+        # Without the checks, which have tests of their own: recording a hundred of them takes seconds.
+        chosen = AssetSelection.assets(*(asset_key(table) for table in tables or WHOLE))
+        return materialize(
+            [cachet_tables],
+            selection=chosen.without_checks(),
+            instance=self.instance,
+            resources={"cachet": self.resource},
+            run_config={**QUIET, "ops": {"cachet_tables": {"config": config}}},
+            raise_on_error=False,
+        )
+
+    def load_points(self, keys: Sequence[str] = (), **config: Any) -> ExecuteInProcessResult:
+        """Materialize the partitions from the first to the last of `keys`, all where there are none."""
+        wanted = keys or metric_keys(self.instance)
+        return materialize(
+            [metric_points],
+            instance=self.instance,
+            resources={"cachet": self.resource},
+            run_config={**QUIET, "ops": {"metric_points": {"config": config}}},
+            tags={
+                "dagster/asset_partition_range_start": wanted[0],
+                "dagster/asset_partition_range_end": wanted[-1],
+            },
+            raise_on_error=False,
+        )
+
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the database to look."""
+        connection = duckdb.connect(str(self.database), read_only=True)
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return what a query over the dataset gives."""
+        with self.opened() as connection:
+            connection.execute("USE cachet_data")
+            return connection.execute(sql).fetchall()
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        return self.rows(f'SELECT count(*) FROM "{table}"')[0][0]
+
+
+def failure(result: ExecuteInProcessResult) -> str:
+    """Return what a failed run tells a person."""
+    messages = [
+        event.step_failure_data.user_failure_data.description or ""
+        for event in result.all_events
+        if event.is_step_failure and event.step_failure_data.user_failure_data
+    ]
+    assert messages, "the run failed without a message for a person, or did not fail"
+    return "\n".join(messages)
+
+
+def materialized(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Return the metadata of each asset that the run recorded, by table; by `table/partition` for points."""
+    found = {}
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_MATERIALIZATION":
+            data = event.step_materialization_data.materialization
+            name = "/".join([data.asset_key.path[-1], *([data.partition] if data.partition else [])])
+            found[name] = {key: value.value for key, value in data.metadata.items()}
+    return found

@@ -1,0 +1,367 @@
+"""Through Dagster: what a person materializes is what the page holds, and what fails says why."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import Definitions, materialize
+from dagster_duckdb import DuckDBResource
+
+from cachet_dagster.source import TABLES
+from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.status_page.jobs import cachet_reload_metrics
+from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.resources import CachetResource
+from cachet_dagster.status_page.specs import asset_key
+from cachet_dagster_tests.conftest import ADMIN
+from cachet_dagster_tests.truth import differences
+
+from .dagster_runs import QUIET, Project, failure, materialized
+
+GUEST = None
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+def admin_server(serve):
+    return serve(), ADMIN
+
+
+@pytest.fixture
+def project(tmp_path, admin_server):
+    server, token = admin_server
+    return Project(tmp_path, server.url, token)
+
+
+def test_the_recorded_page_lands_cell_by_cell_for_an_administrator(project, admin_server):
+    server, _token = admin_server
+
+    tables = project.load_tables()
+    points = project.load_points()
+
+    assert tables.success
+    assert points.success
+    with project.opened() as connection:
+        assert differences(connection, "admin") == []
+    counts = {
+        table: project.count(table) for table in ("incidents", "components", "metric_points", "subscribers")
+    }
+    assert counts == {"incidents": 222, "components": 97, "metric_points": 1250, "subscribers": 130}
+    assert server.request_count <= 150
+
+
+def test_a_guest_gets_all_public_rows_and_is_told_why_there_are_no_subscribers(tmp_path, admin_server):
+    server, _token = admin_server
+    project = Project(tmp_path, server.url, GUEST)
+
+    tables = project.load_tables()
+    project.load_points()
+
+    assert tables.success
+    with project.opened() as connection:
+        assert differences(connection, "guest") == []
+    assert "subscribers" not in materialized(tables)
+    assert project.count("metric_points") == 1000
+
+
+def test_loading_again_duplicates_nothing_and_asks_less(project, admin_server):
+    server, _token = admin_server
+    project.load_tables()
+    project.load_points()
+    server.clear_requests()
+
+    project.load_tables()
+    project.load_points()
+
+    with project.opened() as connection:
+        assert differences(connection, "admin") == []
+    assert server.request_count <= 60
+
+
+@pytest.mark.parametrize("table", ["incidents", "incidents_by_id", "incident_updates", "schedule_components"])
+def test_any_asset_can_be_materialized_alone(project, table):
+    result = project.load_tables(table)
+
+    assert result.success
+    assert table in materialized(result)
+    assert project.count(table) > 0
+
+
+def test_a_by_id_asset_alone_reads_its_list_without_writing_it(project):
+    project.load_tables("incidents_by_id")
+
+    assert {name for (name,) in project.rows("SHOW TABLES")} >= {"incidents_by_id", "incident_components"}
+    assert ("incidents",) not in project.rows("SHOW TABLES")
+
+
+def test_tables_of_one_endpoint_are_loaded_and_recorded_together(project):
+    result = project.load_tables("incident_updates")
+
+    assert set(materialized(result)) == {"incidents", "incident_updates"}
+
+
+def test_an_endpoint_that_the_server_does_not_offer_is_recorded_and_its_table_is_empty(project):
+    result = project.load_tables("dashboards")
+
+    assert result.success
+    assert materialized(result)["dashboards"]["what_happened"] == "this server does not offer it"
+    assert project.count("dashboards") == 0
+
+
+def test_full_refresh_asks_for_every_row_by_id(project, admin_server):
+    server, _token = admin_server
+    project.load_tables()
+    server.clear_requests()
+
+    project.load_tables("incidents_by_id", "components_by_id", full_refresh=True)
+
+    asked = [path for path in server.paths if path.startswith(("/api/incidents/", "/api/components/"))]
+    assert len(asked) == 222 + 97
+
+
+def test_named_ids_are_asked_for(project, admin_server):
+    server, _token = admin_server
+    project.load_tables()
+    server.clear_requests()
+
+    project.load_tables("components_by_id", component_ids=[1, 4])
+
+    assert {"/api/components/1", "/api/components/4"} <= set(server.paths)
+
+
+def test_every_metric_seen_becomes_a_partition_and_a_deleted_one_stops_being_one(project, admin_server):
+    server, _token = admin_server
+    project.load_tables("metrics")
+    seen = list(metric_keys(project.instance))
+
+    server.world.delete("metrics", 6)
+    project.load_tables("metrics")
+
+    assert seen == ["1", "2", "3", "4", "6"]
+    assert list(metric_keys(project.instance)) == ["1", "2", "3", "4"]
+
+
+def test_each_partition_of_a_range_gets_one_event_with_its_own_metadata(project):
+    project.load_tables("metrics")
+
+    result = project.load_points(["2", "4"])
+
+    events = materialized(result)
+    assert set(events) == {"metric_points/2", "metric_points/3", "metric_points/4"}
+    assert [events[name]["dagster/partition_row_count"] for name in sorted(events)] == [250, 250, 250]
+    assert all(events[name]["rows_new"] == 250 and events[name]["last_values"] for name in events)
+
+
+def test_a_metric_that_does_not_exist_is_named_and_the_others_are_loaded(project):
+    project.load_tables("metrics")
+    project.instance.add_dynamic_partitions("cachet_metric_id", ["999"])
+
+    result = project.load_points()
+
+    assert not result.success
+    assert "metric 999" in failure(result)
+    assert project.count("metric_points") == 1250
+
+
+def test_a_full_refresh_of_points_removes_what_cachet_deleted(project, admin_server):
+    server, _token = admin_server
+    project.load_tables("metrics")
+    project.load_points()
+    for point in list(server.world.ids("metric_points", metric_id=2))[:10]:
+        server.world.delete("metric_points", point)
+    for point in list(server.world.ids("metric_points", metric_id=3)):
+        server.world.delete("metric_points", point)
+    kept = project.load_points()
+
+    refreshed = project.load_points(full_refresh=True)
+
+    assert materialized(kept)["metric_points/2"]["dagster/partition_row_count"] == 250
+    assert materialized(refreshed)["metric_points/2"]["dagster/partition_row_count"] == 240
+    assert materialized(refreshed)["metric_points/3"]["dagster/partition_row_count"] == 0
+    assert materialized(refreshed)["metric_points/2"]["rows_deleted"] == 10
+
+
+def test_points_of_a_deleted_metric_are_kept_until_they_are_pruned(project, admin_server):
+    server, _token = admin_server
+    project.load_tables("metrics")
+    project.load_points()
+    server.world.delete("metrics", 6)
+    project.load_tables("metrics")
+
+    project.load_points()
+    kept = project.count("metric_points")
+    project.load_points(prune=True)
+
+    assert (kept, project.count("metric_points")) == (1250, 1000)
+
+
+def test_a_token_that_cachet_does_not_know_fails_the_run_before_anything_is_lost(tmp_path, admin_server):
+    server, token = admin_server
+    good = Project(tmp_path, server.url, token)
+    good.load_tables()
+    bad = Project(tmp_path, server.url, "not-a-token")
+
+    result = bad.load_tables("incidents", "components")
+
+    assert not result.success
+    assert "does not know the API token" in failure(result)
+    assert "CACHET_API_TOKEN" in failure(result)
+    with good.opened() as connection:
+        assert connection.execute("SELECT count(*) FROM cachet_data.incidents").fetchall() == [(222,)]
+
+
+def test_without_a_cachet_the_demo_lands_in_a_database_of_its_own(tmp_path):
+    project = Project(tmp_path, None)
+
+    result = project.load_tables()
+
+    assert result.success
+    assert not project.database.exists()
+    assert (tmp_path / "cachet_demo.duckdb").exists()
+    events = materialized(result)
+    assert set(events) == set(TABLES) - {"metric_points"}
+    assert all(event["demo"] for event in events.values())
+    assert all(event["dagster/row_count"] > 0 for event in events.values())
+
+
+def test_the_public_recipes_ways_to_look_work_from_another_folder(tmp_path, admin_server):
+    server, token = admin_server
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {**os.environ, "DLT_DATA_DIR": str(tmp_path / "dlt")}
+    load = (
+        "import sys; from pathlib import Path\n"
+        "from cachet_dagster_tests.status_page.dagster_runs import Project\n"
+        "assert Project(Path(sys.argv[1]), sys.argv[2], sys.argv[3]).load_tables('incidents').success\n"
+    )
+    look = (
+        "import dlt\n"
+        "frame = dlt.pipeline('cachet_pipeline').dataset().incidents.df()\n"
+        "print(len(frame), sorted(frame.columns)[:2])\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", load, str(tmp_path), server.url, token],
+        check=True,
+        env=environment,
+        capture_output=True,
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "-c", look],
+        check=True,
+        env=environment,
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+    )
+    info = subprocess.run(
+        [str(Path(sys.executable).with_name("dlt")), "pipeline", "cachet_pipeline", "info"],
+        check=True,
+        env=environment,
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+    )
+
+    assert shown.stdout.startswith("222 ")
+    assert "cachet_pipeline" in info.stdout
+    assert [path.name for path in tmp_path.rglob("*.duckdb")] == ["cachet.duckdb"]
+
+
+@pytest.mark.parametrize("name", ["cachet.db", ".", "/", "my data.duckdb", "~nobody-here/cachet.duckdb"])
+def test_a_database_that_dlt_cannot_find_again_is_refused_before_anything_is_requested(name, admin_server):
+    server, token = admin_server
+
+    for base_url in (server.url, None):
+        resource = CachetResource(base_url=base_url, api_token=token if base_url else None, database=name)
+        with pytest.raises(SettingsError, match="Set CACHET_DATABASE to a path"), resource.connect(print):
+            pass
+
+    assert server.request_count == 0
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_without_a_bound_is_refused(project, monkeypatch, seconds):
+    monkeypatch.setenv("CACHET_LOCK_WAIT", seconds)
+
+    result = project.load_tables("components")
+
+    assert failure(result) == (
+        f"CACHET_LOCK_WAIT is '{seconds}'. Nothing was requested or changed. Set it to a number of seconds."
+    )
+
+
+def test_a_metric_named_twice_is_loaded_once(project):
+    for _ in range(2):
+        loaded = cachet_reload_metrics.execute_in_process(
+            instance=project.instance,
+            resources={"cachet": project.resource},
+            run_config={**QUIET, "ops": {"reload_metrics": {"config": {"metric_ids": [1, 2, 1, 2]}}}},
+        )
+
+        assert sorted(materialized(loaded)) == ["metric_points/1", "metric_points/2"]
+        assert project.rows("SELECT count(*), count(DISTINCT id) FROM metric_points") == [(500, 500)]
+
+
+def test_a_partition_that_is_no_metric_stops_nothing_and_the_next_sync_drops_it(project):
+    project.load_tables("metrics")
+    metrics = project.instance.get_dynamic_partitions("cachet_metric_id")
+    project.instance.add_dynamic_partitions("cachet_metric_id", ["by hand", "007"])
+
+    points = project.load_points(["1", "by hand"])
+
+    assert failure(points).startswith("'by hand' is no metric's id: remove that partition.")
+    assert len(materialized(points)) == 5
+    tables = project.load_tables("metrics")
+    assert tables.success
+    assert project.instance.get_dynamic_partitions("cachet_metric_id") == metrics
+
+
+def test_partitions_that_cannot_be_made_cost_no_load(project):
+    lock = project.database.with_name(f"{project.database.name}.partitions.lock")
+    lock.mkdir()
+
+    result = project.load_tables("metrics", "components")
+
+    assert "The partitions of metric_points are as they were" in failure(result)
+    assert sorted(materialized(result)) == ["components", "metrics"]
+    assert project.count("metrics") == 5
+
+
+def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
+    server, _token = admin_server
+
+    result = Project(tmp_path, server.url, GUEST).load_tables("subscribers", "dashboards")
+
+    (seen,) = [event.asset_observation_data for event in result.all_events if event.is_asset_observation]
+    assert seen.asset_observation.asset_key == asset_key("subscribers")
+    assert seen.asset_observation.metadata["what_happened"].value == "refused: the server wants an API token"
+
+
+def test_the_readmes_asset_of_ones_own_reads_what_was_loaded(project):
+    project.load_tables("incidents")
+    (sample,) = re.findall(r"```python\n(# mine.py.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(sample, names)
+    config = names["reader"].connection_config
+
+    result = materialize(
+        [names["solved_incidents"]],
+        instance=project.instance,
+        resources={"duckdb": DuckDBResource(database=str(project.database), connection_config=config)},
+    )
+
+    ((_, metadata),) = materialized(result).items()
+    assert [(metadata["solved"],)] == project.rows(
+        "SELECT count(*) FROM incidents WHERE status_label = 'Fixed'"
+    )
+    assert metadata["solved"] > 0
+    # Or Dagster would not know which of them a file means.
+    assert [name for name, value in names.items() if isinstance(value, Definitions)] == ["defs"]
+    assert names["defs"].resolve_job_def("cachet_sync")
