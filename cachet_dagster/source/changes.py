@@ -121,12 +121,13 @@ class Poll:
     def _do(self, work: Callable[[CachetReader, int], Awaitable[T]]) -> tuple[T, int]:
         settings = self.settings
         reader = CachetReader(
-            dataclasses.replace(
-                settings,
-                attempts=min(settings.attempts, 2),
-                connect_timeout=min(settings.connect_timeout, SECONDS / 4),
-                timeout=min(settings.timeout, SECONDS / 2),
-                max_wait=min(settings.max_wait, SECONDS),
+            settings.model_copy(
+                update={
+                    "attempts": min(settings.attempts, 2),
+                    "connect_timeout": min(settings.connect_timeout, SECONDS / 4),
+                    "timeout": min(settings.timeout, SECONDS / 2),
+                    "max_wait": min(settings.max_wait, SECONDS),
+                }
             )
         )
 

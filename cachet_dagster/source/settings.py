@@ -1,103 +1,142 @@
-"""Everything that can be set about reading a Cachet, checked when it is made and said in plain words.
+"""Everything that can be set about reading a Cachet: one typed model, checked when it is made.
 
-`CachetSettings` is a plain value: dlt's configuration, a Dagster resource and the environment each fill
-it in their own way. A base URL is taken as a person pastes it: the page's address, with or without
-`/api`, with or without a slash.
+It is the one place for names, defaults, units and descriptions: environment variables, the Component's attributes,
+dlt's arguments, the README's table and `doctor` come from it. A message names a setting by its `CACHET_…`
+variable; `in_terms` puts it in the terms of whoever set it otherwise. A base URL is taken as a person pastes it:
+the page's address, with or without `/api`, with or without a slash.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+from annotated_types import Ge, Gt
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from .errors import SettingsError
 
 DEFAULT_BASE_URL = "https://v3.cachethq.io/api"
+PREFIX = "CACHET_"
 
 ApiVersion = Literal["auto", "2", "3"]
 Emails = Literal["keep", "hash", "omit"]
 
+PositiveNumber = Annotated[float, Gt(0), Field(allow_inf_nan=False)]
+Number = Annotated[float, Ge(0), Field(allow_inf_nan=False)]
+Count = Annotated[int, Gt(0)]
 
-@dataclass(frozen=True)
-class CachetSettings:
-    """How to read one Cachet.
 
-    Attributes:
-        base_url: The status page's address, with or without `/api`.
-        api_key: The API token; None reads as a guest, who sees public rows only.
-        timezone: IANA name of the server's time zone (its `APP_TIMEZONE`), in which it prints times.
-        api_version: "3", "2" (Cachet 2's API v1), or "auto" to find out.
-        connect_timeout: Seconds to wait for a connection.
-        timeout: Seconds that one answer may take in all, however slowly it drips.
-        attempts: How often a request is sent before a transport fault counts as a failure.
-        retry_delay: Seconds before the first retry; each further one waits twice as long.
-        max_wait: Seconds that one request may take in all, with its retries and its waiting for the rate limit.
-        max_body: Bytes that one answer may have.
-        connections: Requests under way at once.
-        requests_per_minute: Cap on requests a minute, to leave room for others; None spends what is granted.
-        rate_window: Seconds of the server's rate-limit window.
-        ca_bundle: Path of a PEM file with the certificates of a private CA.
-        by_id_days: Days for which an updated incident's details are asked again.
-        points_overlap: Pages of newest points read again at each load, since points change.
-        subscriber_emails: "keep", "hash" (SHA-256 of the lower-case address) or "omit".
+class SettingsModel(BaseModel):
+    """A model whose errors are one sentence that names the variable to set.
 
     Raises:
-        SettingsError: A value cannot be used; the message names the variable to set.
+        SettingsError: A value cannot be used.
     """
 
-    base_url: str = DEFAULT_BASE_URL
-    api_key: str | None = field(default=None, repr=False)
-    timezone: str = "UTC"
-    api_version: ApiVersion = "auto"
-    connect_timeout: float = 10.0
-    timeout: float = 120.0
-    attempts: int = 5
-    retry_delay: float = 0.5
-    max_wait: float = 900.0
-    max_body: int = 64 * 1024 * 1024
-    connections: int = 8
-    requests_per_minute: int | None = None
-    rate_window: float = 60.0
-    ca_bundle: str | None = None
-    by_id_days: float = 7.0
-    points_overlap: int = 1
-    subscriber_emails: Emails = "keep"
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, coerce_numbers_to_str=True
+    )
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "base_url", normalize_base_url(self.base_url))
-        object.__setattr__(self, "api_key", (self.api_key or "").strip() or None)
-        if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
+    def __init__(self, **data: Any):
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise _explained(type(self), error) from None
+
+
+class CachetSettings(SettingsModel):
+    """How to read one Cachet."""
+
+    base_url: str = Field(
+        default=DEFAULT_BASE_URL, description="the status page's address, with or without `/api`"
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="API token; without one a guest reads, who sees public rows"
+    )
+    timezone: str = Field(
+        default="UTC",
+        description="the server's time zone (its APP_TIMEZONE): Cachet prints local times without saying so",
+    )
+    api_version: ApiVersion = Field(default="auto", description="`2` or `3` to skip finding out")
+    requests_per_minute: Count | None = Field(
+        default=None,
+        description="cap on requests a minute, to leave room for others; what is granted where there is none",
+    )
+    subscriber_emails: Emails = Field(
+        default="keep", description="`keep`, `hash` or `omit` the subscribers' e-mail addresses"
+    )
+    by_id_days: Number = Field(
+        default=7.0, description="days for which a changed incident is asked for again"
+    )
+    points_overlap: Count = Field(
+        default=1, description="pages of newest points read again at each load, since points change"
+    )
+    ca_bundle: str | None = Field(
+        default=None,
+        description="PEM file of a private CA; the system's where there is none; verification cannot be off",
+    )
+    connect_timeout: PositiveNumber = Field(default=10.0, description="seconds to wait for a connection")
+    timeout: PositiveNumber = Field(
+        default=120.0, description="seconds that a whole answer may take, however slowly it drips"
+    )
+    attempts: Count = Field(
+        default=5, description="how often a request is sent before a transport fault is a failure"
+    )
+    retry_delay: PositiveNumber = Field(default=0.5, description="seconds before the first retry; doubles")
+    max_wait: PositiveNumber = Field(
+        default=900.0,
+        description="seconds that a request may take in all, with retries and waiting for the rate limit",
+    )
+    max_body: Count = Field(default=64 * 1024 * 1024, description="bytes that an answer may have")
+    connections: Count = Field(default=8, description="requests under way at once (64 at most of one list)")
+    rate_window: PositiveNumber = Field(default=60.0, description="seconds of the server's rate-limit window")
+
+    @field_validator("base_url")
+    @classmethod
+    def _page(cls, value: str) -> str:
+        return normalize_base_url(value)
+
+    @field_validator("api_key")
+    @classmethod
+    def _token(cls, value: SecretStr | None) -> SecretStr | None:
+        token = value.get_secret_value().strip() if value else ""
+        if not (token.isascii() and (token.isprintable() or not token)):
             raise SettingsError(
                 "the API token has characters that no token has",
                 "Copy CACHET_API_TOKEN again from Cachet's settings.",
             )
+        return SecretStr(token) if token else None
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
         try:
-            ZoneInfo(self.timezone)
+            ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:
             raise SettingsError(
-                f"{self.timezone!r} is not a time zone",
+                f"{value!r} is not a time zone",
                 "Set CACHET_TIMEZONE to a name such as UTC or America/New_York.",
             ) from error
-        _one_of("CACHET_API_VERSION", self.api_version, get_args(ApiVersion))
-        _one_of("CACHET_SUBSCRIBER_EMAILS", self.subscriber_emails, get_args(Emails))
-        for variable, name in VARIABLES.items():
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)):
-                continue
-            if not math.isfinite(value) or value < 0 or (value == 0 and name != "by_id_days"):
-                wanted = "0 or more" if name == "by_id_days" else "a number above 0"
-                raise SettingsError(f"{variable} is {value}", f"Set it to {wanted}.")
-        if self.ca_bundle and not Path(self.ca_bundle).is_file():
+        return value
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _bundle(cls, value: str | None) -> str | None:
+        if value and not Path(value).is_file():
             raise SettingsError(
-                f"there is no file {self.ca_bundle}", "Set CACHET_CA_BUNDLE to a PEM file of certificates."
+                f"there is no file {value}", "Set CACHET_CA_BUNDLE to a PEM file of certificates."
             )
+        return value or None
+
+    @property
+    def token(self) -> str | None:
+        """The API token in clear, for the header that carries it."""
+        return self.api_key.get_secret_value() if self.api_key else None
 
     @property
     def origin(self) -> str:
@@ -105,48 +144,25 @@ class CachetSettings:
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str], **given: Any) -> CachetSettings:
-        """Make settings from `CACHET_*` variables; `given` values that are not None win.
 
-        Raises:
-            SettingsError: A variable holds what cannot be used.
-        """
-        values: dict[str, Any] = {}
-        types = {f.name: f.type for f in dataclasses.fields(cls)}
-        for variable, name in VARIABLES.items():
-            text = environment.get(variable, "").strip()
-            if not text:
-                continue
-            kind = str(types[name])
-            try:
-                values[name] = float(text) if "float" in kind else int(text) if "int" in kind else text
-            except ValueError as error:
-                raise SettingsError(f"{variable} is {text!r}", "Set it to a number.") from error
-        values.update({name: value for name, value in given.items() if value is not None})
-        return cls(**values)
+def variable(setting: str, prefix: str = PREFIX) -> str:
+    """Return the environment variable of a setting."""
+    return f"{prefix}{'api_token' if setting == 'api_key' else setting}".upper()
 
 
-VARIABLES = {
-    "CACHET_BASE_URL": "base_url",
-    "CACHET_API_TOKEN": "api_key",
-    "CACHET_TIMEZONE": "timezone",
-    "CACHET_API_VERSION": "api_version",
-    "CACHET_CONNECT_TIMEOUT": "connect_timeout",
-    "CACHET_TIMEOUT": "timeout",
-    "CACHET_ATTEMPTS": "attempts",
-    "CACHET_RETRY_DELAY": "retry_delay",
-    "CACHET_MAX_WAIT": "max_wait",
-    "CACHET_MAX_BODY": "max_body",
-    "CACHET_CONNECTIONS": "connections",
-    "CACHET_REQUESTS_PER_MINUTE": "requests_per_minute",
-    "CACHET_RATE_WINDOW": "rate_window",
-    "CACHET_CA_BUNDLE": "ca_bundle",
-    "CACHET_BY_ID_DAYS": "by_id_days",
-    "CACHET_POINTS_OVERLAP": "points_overlap",
-    "CACHET_SUBSCRIBER_EMAILS": "subscriber_emails",
-}
-"""Environment variable → setting."""
+def in_terms(text: str, term: Callable[[str], str]) -> str:
+    """Return a message with each `CACHET_…` variable put as `term` puts the setting of that name.
+
+    Args:
+        text: A message.
+        term: Setting → what whoever set it calls it.
+    """
+
+    def put(found: re.Match[str]) -> str:
+        name = found[1].lower()
+        return term("api_key" if name == "api_token" else name)
+
+    return re.sub(rf"\b{PREFIX}([A-Z][A-Z_]*[A-Z])\b", put, text)
 
 
 def normalize_base_url(pasted: str) -> str:
@@ -176,6 +192,29 @@ def normalize_base_url(pasted: str) -> str:
     return f"{parts.scheme.lower()}://{netloc}{f':{port}' if port else ''}{path}"
 
 
-def _one_of(variable: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise SettingsError(f"{variable} is {value!r}", f"Set it to one of: {', '.join(allowed)}.")
+def _explained(model: type[BaseModel], error: ValidationError) -> SettingsError:
+    """Return the first thing that is wrong with values, in words."""
+    first = error.errors(include_url=False)[0]
+    path: Iterable[Any] = first["loc"] or ("?",)
+    name = str(next(iter(path)))
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"there is no setting {name!r}", f"Set one of: {', '.join(model.model_fields)}.")
+    value = first["input"]
+    return SettingsError(f"{variable(name)} is {value!r}", f"Set it to {_wanted(model, name, first)}.")
+
+
+def _wanted(model: type[BaseModel], name: str, error: Any) -> str:
+    field = model.model_fields.get(name)
+    allowed = get_args(field.annotation) if field and error["type"] == "literal_error" else ()
+    if allowed:
+        return f"one of: {', '.join(map(str, allowed))}"
+    bounds = error.get("ctx", {})
+    if "ge" in bounds:
+        return f"{bounds['ge']:g} or more"
+    if "le" in bounds:
+        return f"{bounds['le']:g} or less"
+    if "gt" in bounds:
+        return f"a number above {bounds['gt']:g}"
+    seconds = field and (field.description or "").startswith("seconds")
+    number = "a number of seconds" if seconds else "a number"
+    return {"bool_parsing": "true or false", "int_parsing": "a whole number"}.get(error["type"], number)

@@ -6,7 +6,6 @@ rows go into a database of their own.
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from dotenv import dotenv_values
 from pydantic import Field
 
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.settings import CachetSettings
+from cachet_dagster.source.settings import PREFIX, CachetSettings
 from cachet_dagster.warehouse import Database
+
+from .settings import PageSettings, page_settings
 
 DEMO_DATABASE = "cachet_demo.duckdb"
 DEMO_SEED = 1
@@ -83,21 +84,19 @@ class CachetResource(ConfigurableResource):
         Raises:
             SettingsError: A setting is missing or wrong; the message says which.
         """
-        environment = load_environment()
-        base_url = self.base_url or environment.get("CACHET_BASE_URL")
-        token = self.api_token or environment.get("CACHET_API_TOKEN")
-        path = self.database or environment.get("CACHET_DATABASE") or "cachet.duckdb"
-        wait = _seconds(environment, "CACHET_LOCK_WAIT", 600.0)
-        keep_loads = _count(environment, "CACHET_KEEP_LOADS", 1_000)
-        max_loss = _fraction(self.max_loss or environment.get("CACHET_MAX_LOSS") or "0.5")
-        database = Database(path, wait=wait, keep_loads=keep_loads, log=log)
-        if base_url:
-            settings = CachetSettings.from_environment(
-                environment, base_url=base_url, api_key=token, timezone=self.timezone
-            )
-            yield Connection(settings, database, demo=False, max_loss=max_loss, log=log)
+        given = {
+            "base_url": self.base_url,
+            "api_key": self.api_token,
+            "timezone": self.timezone,
+            "database": self.database,
+            "max_loss": self.max_loss,
+        }
+        settings = page_settings(PREFIX, {name: value for name, value in given.items() if value is not None})
+        database = _database(settings, settings.database, log)
+        if settings.base_url:
+            yield Connection(settings.cachet(), database, demo=False, max_loss=settings.max_loss, log=log)
             return
-        if token:
+        if settings.api_key:
             raise SettingsError(
                 "there is an API token but no Cachet to use it with",
                 "Set CACHET_BASE_URL to the status page's address, or unset CACHET_API_TOKEN for the demo.",
@@ -107,46 +106,16 @@ class CachetResource(ConfigurableResource):
 
         log("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
         with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
-            settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
-            database = Database(
-                database.path.with_name(DEMO_DATABASE), wait=wait, keep_loads=keep_loads, log=log
-            )
-            yield Connection(settings, database, demo=True, max_loss=max_loss, log=log)
+            demo = settings.cachet(base_url=server.url, api_key=DEMO_TOKEN)
+            database = _database(settings, str(database.path.with_name(DEMO_DATABASE)), log)
+            yield Connection(demo, database, demo=True, max_loss=settings.max_loss, log=log)
+
+
+def _database(settings: PageSettings, path: str, log: Callable[[str], None]) -> Database:
+    return Database(path, wait=settings.lock_wait, keep_loads=settings.keep_loads, log=log)
 
 
 def load_environment() -> Mapping[str, str]:
     """Return the environment, and below it what a `.env` file in the current folder sets."""
     from_file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
     return {**from_file, **os.environ}
-
-
-def _seconds(environment: Mapping[str, str], variable: str, default: float) -> float:
-    text = environment.get(variable, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < math.inf:
-        raise SettingsError(f"{variable} is {text!r}", "Set it to a number of seconds.")
-    return value
-
-
-def _count(environment: Mapping[str, str], variable: str, default: int) -> int:
-    text = environment.get(variable, "")
-    try:
-        value = int(text) if text else default
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise SettingsError(f"{variable} is {text!r}", "Set it to a whole number from 1 on.")
-    return value
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise SettingsError(f"CACHET_MAX_LOSS is {text!r}", "Set it to a fraction from 0 to 1.")
-    return value

@@ -63,7 +63,7 @@ def test_the_setting_overrides_it(serve: Serve):
 
 def test_the_environment_variable_is_the_same_setting():
     with serving() as server:
-        settings = CachetSettings.from_environment({"CACHET_BASE_URL": server.url, "CACHET_API_VERSION": "2"})
+        settings = CachetSettings(base_url=server.url, api_version="2")
         reader = CachetReader(settings)
         reader.read([])
 

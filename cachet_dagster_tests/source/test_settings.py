@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cachet_dagster.source import CachetSettings
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.settings import VARIABLES, normalize_base_url
+from cachet_dagster.source.settings import in_terms, normalize_base_url, variable
 
 some_label = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
 some_host = st.one_of(
@@ -85,62 +85,43 @@ def test_what_is_no_address_is_refused_without_repeating_a_password(text: str) -
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "sentence"),
+    ("name", "text", "sentence"),
     [
-        ("CACHET_TIMEZONE", "Mars/Olympus", "'Mars/Olympus' is not a time zone"),
-        ("CACHET_TIMEZONE", "../../etc/passwd", "is not a time zone"),
-        ("CACHET_API_VERSION", "4", "CACHET_API_VERSION is '4'. "),
-        ("CACHET_TIMEOUT", "soon", "CACHET_TIMEOUT is 'soon'. "),
-        ("CACHET_TIMEOUT", "0", "CACHET_TIMEOUT is 0.0. "),
-        ("CACHET_TIMEOUT", "nan", "CACHET_TIMEOUT is nan. "),
-        ("CACHET_MAX_WAIT", "inf", "CACHET_MAX_WAIT is inf. "),
-        ("CACHET_ATTEMPTS", "2.5", "CACHET_ATTEMPTS is '2.5'. "),
-        ("CACHET_CONNECTIONS", "-1", "CACHET_CONNECTIONS is -1. "),
-        ("CACHET_REQUESTS_PER_MINUTE", "0", "CACHET_REQUESTS_PER_MINUTE is 0. "),
-        ("CACHET_BY_ID_DAYS", "-3", "CACHET_BY_ID_DAYS is -3.0. "),
-        ("CACHET_CA_BUNDLE", "/no/such/file.pem", "there is no file /no/such/file.pem. "),
-        ("CACHET_SUBSCRIBER_EMAILS", "sell", "CACHET_SUBSCRIBER_EMAILS is 'sell'. "),
-        ("CACHET_API_TOKEN", "to\nken", "the API token has characters that no token has. "),
+        ("timezone", "Mars/Olympus", "'Mars/Olympus' is not a time zone"),
+        ("timezone", "../../etc/passwd", "is not a time zone"),
+        ("api_version", "4", "CACHET_API_VERSION is '4'. "),
+        ("timeout", "soon", "CACHET_TIMEOUT is 'soon'. "),
+        ("timeout", "0", "CACHET_TIMEOUT is '0'. "),
+        ("timeout", "nan", "CACHET_TIMEOUT is 'nan'. "),
+        ("max_wait", "inf", "CACHET_MAX_WAIT is 'inf'. "),
+        ("attempts", "2.5", "CACHET_ATTEMPTS is '2.5'. "),
+        ("connections", "-1", "CACHET_CONNECTIONS is '-1'. "),
+        ("requests_per_minute", "0", "CACHET_REQUESTS_PER_MINUTE is '0'. "),
+        ("by_id_days", "-3", "CACHET_BY_ID_DAYS is '-3'. "),
+        ("ca_bundle", "/no/such/file.pem", "there is no file /no/such/file.pem. "),
+        ("subscriber_emails", "sell", "CACHET_SUBSCRIBER_EMAILS is 'sell'. "),
+        ("api_key", "to\nken", "the API token has characters that no token has. "),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_sentence_that_names_it(
-    variable: str, text: str, sentence: str
+    name: str, text: str, sentence: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        CachetSettings.from_environment({variable: text})
+        CachetSettings(**{name: text})
 
     assert sentence in str(caught.value)
-    assert variable in str(caught.value)
-    if variable == "CACHET_API_TOKEN":
+    assert variable(name) in str(caught.value)
+    if name == "api_key":
         assert "to\nken" not in str(caught.value)
 
 
-def test_the_environment_sets_everything_and_what_is_given_wins() -> None:
-    settings = CachetSettings.from_environment(
-        {
-            "CACHET_BASE_URL": "status.example.com/api/",
-            "CACHET_API_TOKEN": " 1|token ",
-            "CACHET_TIMEZONE": "Europe/Paris",
-            "CACHET_TIMEOUT": "12.5",
-            "CACHET_ATTEMPTS": "",
-            "CACHET_REQUESTS_PER_MINUTE": "60",
-            "CACHET_BY_ID_DAYS": "0",
-        },
-        timezone="UTC",
-        api_version=None,
+def test_a_message_names_settings_as_whoever_set_them_calls_them() -> None:
+    message = "Set CACHET_MAX_WAIT to more seconds, or CACHET_API_TOKEN; CACHETS stay."
+
+    assert in_terms(message, "`{}`".format) == "Set `max_wait` to more seconds, or `api_key`; CACHETS stay."
+    assert in_terms(message, lambda name: variable(name, "ACME_")) == (
+        "Set ACME_MAX_WAIT to more seconds, or ACME_API_TOKEN; CACHETS stay."
     )
-
-    assert settings.base_url == "https://status.example.com"
-    assert settings.api_key == "1|token"
-    assert settings.timezone == "UTC"
-    assert settings.timeout == 12.5
-    assert settings.attempts == CachetSettings().attempts
-    assert settings.requests_per_minute == 60
-    assert settings.by_id_days == 0
-
-
-def test_every_variable_is_one_of_the_settings() -> None:
-    assert set(VARIABLES.values()) <= set(CachetSettings.__dataclass_fields__)
 
 
 def test_a_token_is_not_in_the_settings_text() -> None:

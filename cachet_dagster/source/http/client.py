@@ -178,7 +178,7 @@ class CachetClient:
         """
         api = api or self.api
         url = URL(f"{self.settings.base_url}{api.root}/{path}").update_query(params)
-        auth = api.auth(self.settings.api_key)
+        auth = api.auth(self.settings.token)
         session = self._sessions.get(asyncio.get_running_loop())
         assert session is not None, "use the client as `async with client:`"
         async with session.slots:
@@ -425,7 +425,7 @@ class CachetClient:
 
     def _without_token(self, text: str) -> str:
         """Return a server's words with the token blotted out, whole or behind its number (`1|…`)."""
-        token = self.settings.api_key or ""
+        token = self.settings.token or ""
         for secret in (token, token.partition("|")[2]):
             text = text.replace(secret, "…") if secret else text
         return text

@@ -1,0 +1,158 @@
+"""What can be set of a page beside how its Cachet is read: where it is loaded, what is automated, what is left out.
+
+Two models, because two moments need them: `PageSettings` is made by a run, which says what is wrong with it;
+`Automation` is made when the code location loads, which must always load, so that it holds plain texts that are
+judged where they are used. Both come from a page's own values and, for the page of the environment, from variables.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from cachet_dagster.source import ENDPOINTS
+from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.source.settings import CachetSettings, Count, Number, SettingsModel, normalize_base_url
+
+Model = TypeVar("Model", bound=SettingsModel)
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Names, or one text in which commas part them."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class PageSettings(CachetSettings):
+    """A page: how it is read, and where it is loaded."""
+
+    base_url: str | None = Field(
+        # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None,
+        description="the status page's address; the demo where there is none",
+    )
+    database: str = Field(
+        default="cachet.duckdb",
+        description="DuckDB file: letters, digits and any of `_-.`, then `.duckdb`",
+    )
+    dataset: str = Field(default="cachet_data", description="schema that the tables are in")
+    subscribers_required: bool = Field(
+        default=False, description="whether a token that may not read the subscribers fails the sync"
+    )
+    max_loss: Fraction = Field(
+        default=0.5,
+        description="share of a table's rows that one load may lose; an endpoint that would lose more keeps them",
+    )
+    moved_from: str | None = Field(
+        default=None,
+        description="the page's former address: lets a dataset that holds it be loaded from the new one",
+    )
+    lock_wait: Number = Field(default=600.0, description="seconds to wait for whoever holds the database")
+    keep_loads: Count = Field(
+        default=1_000, description="dlt's own load records kept in the database; older ones are removed"
+    )
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("base_url", "moved_from")
+    @classmethod
+    def _page(cls, value: str | None) -> str | None:
+        return normalize_base_url(value) if value else None
+
+    @field_validator("dataset")
+    @classmethod
+    def _identifier(cls, value: str) -> str:
+        if not value.isidentifier() or not value.islower() or value.endswith("_staging"):
+            raise SettingsError(
+                f"the dataset {value!r} is no name that every database takes",
+                "Set CACHET_DATASET to small letters, digits and _, beginning with a letter.",
+            )
+        return value
+
+    def cachet(self, **given: Any) -> CachetSettings:
+        """Return how the Cachet is read; `given` values win."""
+        values = {name: getattr(self, name) for name in CachetSettings.model_fields}
+        return CachetSettings(**{**values, **given})
+
+
+class Automation(SettingsModel):
+    """What Dagster has to know of a page when the code location loads."""
+
+    base_url: str = Field(default="", description="the status page's address")
+    exclude_endpoints: Names = Field(default=(), description="endpoints to leave out, parted by commas")
+    sync_cron: str = Field(
+        default="0 * * * *", description="when everything but points is loaded; `off` for never"
+    )
+    points_cron: str = Field(default="30 * * * *", description="when the points are loaded; `off` for never")
+    full_refresh_cron: str = Field(
+        default="15 3 * * *", description="when everything is read anew, once it is switched on"
+    )
+    schedule_timezone: str = Field(default="UTC", description="the schedules' time zone")
+    sensor_seconds: str = Field(
+        default="60", description="seconds between two looks of a sensor at the Cachet; `off` for no sensors"
+    )
+    failure_webhook: str = Field(default="", description="URL that gets a JSON post when a run fails")
+
+    @field_validator("exclude_endpoints", mode="before")
+    @classmethod
+    def _parted(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(name.strip() for name in names if name.strip())
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Endpoints that are loaded: what shares a list with an excluded one goes with it."""
+        gone = set(self.exclude_endpoints)
+        gone |= {name for name, endpoint in ENDPOINTS.items() if endpoint.of in gone}
+        gone |= {"metric_points"} if "metrics" in gone else set()
+        return tuple(name for name in ENDPOINTS if name not in gone)
+
+    @property
+    def unknown_endpoints(self) -> tuple[str, ...]:
+        """Excluded names that no endpoint has."""
+        return tuple(name for name in self.exclude_endpoints if name not in ENDPOINTS)
+
+
+class _FromEnvironment(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", env_file=".env", env_ignore_empty=True)
+
+
+class _PageFromEnvironment(PageSettings, _FromEnvironment):
+    api_token: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _token_by_its_public_name(self) -> _PageFromEnvironment:
+        if self.api_key is None:
+            token = CachetSettings(api_key=self.api_token).api_key
+            object.__setattr__(self, "api_key", token)
+        return self
+
+
+class _AutomationFromEnvironment(Automation, _FromEnvironment):
+    pass
+
+
+def page_settings(env_prefix: str | None, given: dict[str, Any]) -> PageSettings:
+    """Return a page's settings; `given` values win over variables.
+
+    Args:
+        env_prefix: What the page's variables begin with; None where it has none.
+        given: Values by setting.
+
+    Raises:
+        SettingsError: A value cannot be used; the message names its variable.
+    """
+    if env_prefix is None or not PageSettings.model_fields.keys() >= given.keys():
+        return PageSettings(**given)
+    return _PageFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
+
+
+def automation(env_prefix: str | None, given: dict[str, Any]) -> Automation:
+    """Return what Dagster has to know of a page when the code location loads; see `page_settings`."""
+    if env_prefix is None:
+        return Automation(**given)
+    return _AutomationFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
