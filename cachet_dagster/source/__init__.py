@@ -20,6 +20,7 @@ import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
 from dlt.extract import DltResource
+from pydantic import SecretStr
 
 from .details import ByIdRequest
 from .endpoints import ENDPOINTS, FILLED_BY, Endpoint
@@ -81,7 +82,12 @@ def cachet_source(
             guest (subscribers) is left out instead.
     """
     reading = _PlainReading(
-        CachetSettings(base_url=base_url, api_key=api_key, timezone=timezone, api_version=api_version),
+        CachetSettings(
+            base_url=base_url,
+            api_key=SecretStr(api_key) if api_key else None,
+            timezone=timezone,
+            api_version=api_version,
+        ),
         full_refresh,
     )
     for name, table in TABLES.items():
