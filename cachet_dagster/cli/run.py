@@ -30,7 +30,7 @@ from cachet_dagster.source import TABLES
 from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.status_page.resources import CachetResource, Connection
 from cachet_dagster.status_page.specs import asset_key
-from cachet_dagster.warehouse.database import DATASET, PIPELINE
+from cachet_dagster.warehouse.names import DATASET, PIPELINE
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

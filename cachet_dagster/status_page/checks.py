@@ -26,7 +26,7 @@ from dagster._utils.schedules import cron_string_iterator
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Database
-from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged, promises
+from cachet_dagster.warehouse.quality import PROMISES, Dataset, Loaded, Verdict, judged, promises
 
 from .specs import ENDPOINT_TAG, asset_key
 
@@ -79,8 +79,9 @@ def check_results(
     if not todo:
         return
     with database.reading() as opened:
+        dataset = None if opened is None else Dataset(opened, database)
         verdicts = [
-            (table, promise, judged(promise, opened, table, loaded.get(table.name, Loaded())))
+            (table, promise, judged(promise, dataset, table, loaded.get(table.name, Loaded())))
             for table, promise in todo
         ]
     for table, promise, verdict in verdicts:

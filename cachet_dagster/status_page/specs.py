@@ -19,7 +19,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, metric_points_resource, table_resource
 from cachet_dagster.source.http.api import API_2, API_3
 from cachet_dagster.source.tables import Table
-from cachet_dagster.warehouse.database import DATASET
+from cachet_dagster.warehouse.names import DATASET
 
 from .partitions import metric_partitions
 

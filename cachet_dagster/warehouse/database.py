@@ -21,9 +21,7 @@ from cachet_dagster.source.stored import Query
 
 from .folder import run_folder
 from .lock import LockTimeout, locked
-
-DATASET = "cachet_data"
-PIPELINE = "cachet_pipeline"
+from .names import DATASET, PIPELINE, checked_name
 
 
 class DatabaseBusy(CachetError):
@@ -31,10 +29,12 @@ class DatabaseBusy(CachetError):
 
 
 class Database:
-    """One DuckDB file.
+    """One dataset in a DuckDB file, which may hold several.
 
     Args:
         path: Where it is or is to be; its name ends in `.duckdb`.
+        dataset: The dlt dataset, a schema of the database.
+        pipeline_name: The dlt pipeline, whose folder dlt's own commands look for.
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
         log: Told in words what is waited for.
@@ -47,6 +47,8 @@ class Database:
         self,
         path: str | Path,
         *,
+        dataset: str = DATASET,
+        pipeline_name: str = PIPELINE,
         wait: float = 600.0,
         keep_loads: int = 1_000,
         log: Callable[[str], None] = lambda _: None,
@@ -58,6 +60,8 @@ class Database:
                 f"the database {str(path)!r} is in the home folder of somebody who is not known here",
                 "Set CACHET_DATABASE to a path without ~.",
             ) from error
+        self.dataset = checked_name("dataset", dataset)
+        self.pipeline_name = checked_name("pipeline", pipeline_name)
         self.wait = wait
         self.keep_loads = keep_loads
         self.log = log
@@ -66,6 +70,12 @@ class Database:
                 f"the database {str(path)!r} has a name that dlt cannot find again",
                 "Set CACHET_DATABASE to a path that ends in .duckdb, with no more than letters, digits and any "
                 "of `_-.` before it.",
+            )
+        if self.dataset == self.path.stem.lower():
+            raise SettingsError(
+                f"the dataset {self.dataset!r} has the name of its database {self.path}, and DuckDB takes one for "
+                "the other",
+                "Give one of them another name.",
             )
         try:
             is_folder = self.path.is_dir()
@@ -143,13 +153,17 @@ class Database:
             if connection is None:
                 return None
             try:
-                found = connection.execute(sql.replace("{table}", f'"{DATASET}"."{table}"'))
+                found = connection.execute(sql.replace("{table}", self.table(table)))
             except duckdb.CatalogException:
                 return None
             names = [column[0] for column in found.description]
             return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
 
         return query
+
+    def table(self, name: str) -> str:
+        """Return a table's name in SQL."""
+        return f'"{self.dataset}"."{name}"'
 
     def _lock(self, *, exclusive: bool) -> Any:
         return _translated(

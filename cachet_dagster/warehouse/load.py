@@ -24,7 +24,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.errors import CachetError
 
-from .database import DATASET, PIPELINE, Database
+from .database import Database
 from .folder import run_folder
 from .lock import LockTimeout, locked
 
@@ -61,7 +61,7 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
             pipeline = until_loaded.enter_context(_pipeline(database, folder))
             if stored:
                 pipeline.sync_destination()
-        source = DltSource(dlt.Schema(PIPELINE), "cachet_source", list(resources))
+        source = DltSource(dlt.Schema(database.pipeline_name), "cachet_source", list(resources))
         source.max_table_nesting = 0
         pipeline.extract(source, loader_file_format="parquet")
         pipeline.normalize()
@@ -69,9 +69,9 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
             with _quiet():
                 info = pipeline.load()
             assert connection is not None
-            _drop_repeated(connection)
-            _tidy(connection, database.keep_loads)
-            _publish(Path(pipeline.working_dir))
+            _drop_repeated(connection, database)
+            _tidy(connection, database)
+            _publish(Path(pipeline.working_dir), database.pipeline_name)
         trace = pipeline.last_trace
         counts = trace.last_normalize_info.row_counts if trace and trace.last_normalize_info else {}
         return info, dict(counts)
@@ -80,7 +80,7 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
 @contextlib.contextmanager
 def _pipeline(database: Database, folder: Path) -> Iterator[dlt.Pipeline]:
     pipeline = dlt.pipeline(
-        PIPELINE,
+        database.pipeline_name,
         pipelines_dir=str(folder),
         # A destination that is named, without a path, is found again from any folder.
         destination=dlt.destinations.duckdb(
@@ -91,7 +91,7 @@ def _pipeline(database: Database, folder: Path) -> Iterator[dlt.Pipeline]:
             # spell CREATE, ALTER or DROP (`created_at`); others are lost by a kill in between.
             supports_transactions=True,
         ),
-        dataset_name=DATASET,
+        dataset_name=database.dataset,
     )
     try:
         pipeline.set_local_state_val("initial_cwd", str(database.path.parent))
@@ -115,50 +115,51 @@ def _quiet() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _drop_repeated(connection: duckdb.DuckDBPyConnection) -> None:
+def _drop_repeated(connection: duckdb.DuckDBPyConnection, database: Database) -> None:
     """Drop observations that say what the one before says: two runs at once have both seen the same change."""
     for table in [name for name in TABLES if FILLED_BY[name].kind.appends]:
         columns = [
             f'"{name}"'
             for (name,) in connection.execute(
                 "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
-                [DATASET, table],
+                [database.dataset, table],
             ).fetchall()
             if name != "observed_at" and not name.startswith("_dlt_")
         ]
         if columns:
             said = f"row({', '.join(columns)})"
             connection.execute(
-                f'DELETE FROM "{DATASET}"."{table}" WHERE rowid IN (SELECT rowid FROM'
+                f"DELETE FROM {database.table(table)} WHERE rowid IN (SELECT rowid FROM"
                 f" (SELECT rowid, {said} = lag({said}) OVER (ORDER BY observed_at, rowid) AS repeated"
-                f' FROM "{DATASET}"."{table}") WHERE repeated)'
+                f" FROM {database.table(table)}) WHERE repeated)"
             )
 
 
-def _tidy(connection: duckdb.DuckDBPyConnection, keep_loads: int) -> None:
+def _tidy(connection: duckdb.DuckDBPyConnection, database: Database) -> None:
     """Drop what a load leaves: a second copy of the rows in dlt's staging dataset, and its oldest records.
 
     It only warns where that fails, since the next load does it too. dlt finds its state through the record
     of the load that brought it, so such records stay.
     """
+    loads, state = database.table("_dlt_loads"), database.table("_dlt_pipeline_state")
     try:
-        connection.execute(f'DROP SCHEMA IF EXISTS "{DATASET}_staging" CASCADE')
-        counted = connection.execute(f'SELECT count(*) FROM "{DATASET}"._dlt_loads').fetchone()
-        if counted and counted[0] > keep_loads:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{database.dataset}_staging" CASCADE')
+        counted = connection.execute(f"SELECT count(*) FROM {loads}").fetchone()
+        if counted and counted[0] > database.keep_loads:
             connection.execute(
-                f'DELETE FROM "{DATASET}"._dlt_loads WHERE load_id NOT IN'
-                f' (SELECT load_id FROM "{DATASET}"._dlt_loads ORDER BY inserted_at DESC, load_id DESC LIMIT ?)'
-                f' AND load_id NOT IN (SELECT _dlt_load_id FROM "{DATASET}"._dlt_pipeline_state)',
-                [keep_loads],
+                f"DELETE FROM {loads} WHERE load_id NOT IN"
+                f" (SELECT load_id FROM {loads} ORDER BY inserted_at DESC, load_id DESC LIMIT ?)"
+                f" AND load_id NOT IN (SELECT _dlt_load_id FROM {state})",
+                [database.keep_loads],
             )
     except duckdb.Error as error:
         logger.warning("the load is done, but what it left behind stays until the next one (%s)", error)
 
 
-def _publish(working_dir: Path) -> None:
+def _publish(working_dir: Path, pipeline_name: str) -> None:
     """Swap this run's state, schemas and trace into dlt's pipelines folder; a failure there only warns."""
-    target = Path(get_dlt_pipelines_dir()) / PIPELINE
-    prefix = f".{PIPELINE}-"
+    target = Path(get_dlt_pipelines_dir()) / pipeline_name
+    prefix = f".{pipeline_name}-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target, exclusive=True, wait=10):

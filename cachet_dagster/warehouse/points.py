@@ -25,7 +25,7 @@ from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
 
-from .database import DATASET, Database
+from .database import Database
 from .load import load
 
 TOLD_SECONDS = 10.0
@@ -34,7 +34,7 @@ TOLD_SECONDS = 10.0
 GROUP_ROWS = 25_000
 """Rows handed to dlt at a time: each becomes a row group, and one of 250,000 rows takes 70 MB more to write."""
 
-_TABLE = f'"{DATASET}"."metric_points"'
+_TABLE = "metric_points"
 
 
 @dataclass
@@ -152,10 +152,10 @@ class PointsLoad:
     def prune(self, metric_ids: Sequence[int]) -> int:
         """Remove the points of all metrics but these, and return how many rows that were."""
         with self.database.writing() as connection:
-            if connection is None or not _exists(connection):
+            if connection is None or not _exists(connection, self.database):
                 return 0
             connection.register("kept", pa.table({"id": pa.array(metric_ids, pa.int64())}))
-            return _deleted(connection, "metric_id NOT IN (SELECT id FROM kept)")
+            return _deleted(connection, self.database, "metric_id NOT IN (SELECT id FROM kept)")
 
     def _merge(
         self, batch: Sequence[MetricStep], highest: dict[int, int]
@@ -184,8 +184,8 @@ class PointsLoad:
         parts = [split(step.rows, highest.get(step.metric_id, 0)) for step in batch]
         new, known = _concatenated(above for _, above in parts), _concatenated(below for below, _ in parts)
         with self.database.reading() as opened:
-            missing = opened is None or not _exists(opened)
-            fresh = _fresh(opened, known)
+            missing = opened is None or not _exists(opened, self.database)
+            fresh = _fresh(opened, self.database, known)
         added = fresh.column("added")
         differing = fresh.drop_columns(["added"]).cast(known.schema)
         rows = by_id(_concatenated([differing, new]))
@@ -203,13 +203,16 @@ class PointsLoad:
         if not seen:
             return deleted
         with self.database.writing() as connection:
-            if connection is None or not _exists(connection):
+            if connection is None or not _exists(connection, self.database):
                 return deleted
             for metric_id, arrays in seen.items():
                 ids = pa.chunked_array([chunk for array in arrays for chunk in array.chunks], pa.int64())
                 connection.register("present", pa.table({"id": ids}))
                 deleted[metric_id] = _deleted(
-                    connection, "metric_id = ? AND id NOT IN (SELECT id FROM present)", metric_id
+                    connection,
+                    self.database,
+                    "metric_id = ? AND id NOT IN (SELECT id FROM present)",
+                    metric_id,
                 )
                 connection.unregister("present")
         return deleted
@@ -244,9 +247,9 @@ def _concatenated(tables: Iterable[pa.Table]) -> pa.Table:
     return table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
 
 
-def _fresh(connection: duckdb.DuckDBPyConnection | None, batch: pa.Table) -> pa.Table:
+def _fresh(connection: duckdb.DuckDBPyConnection | None, database: Database, batch: pa.Table) -> pa.Table:
     """Return the rows that are new or differ from the stored ones, with a column `added` that tells which."""
-    if connection is None or not batch.num_rows or not _exists(connection):
+    if connection is None or not batch.num_rows or not _exists(connection, database):
         return batch.append_column("added", pa.array([True] * batch.num_rows, pa.bool_()))
     differs = [f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"]
     if batch.schema.names != SCHEMA.names:
@@ -255,23 +258,26 @@ def _fresh(connection: duckdb.DuckDBPyConnection | None, batch: pa.Table) -> pa.
     connection.register("batch", batch)
     try:
         return connection.sql(
-            f"SELECT batch.*, stored.id IS NULL AS added FROM batch LEFT JOIN {_TABLE} stored USING (id)"
+            "SELECT batch.*, stored.id IS NULL AS added"
+            f" FROM batch LEFT JOIN {database.table(_TABLE)} stored USING (id)"
             f" WHERE stored.id IS NULL OR {' OR '.join(differs)} ORDER BY batch.id"
         ).to_arrow_table()
     finally:
         connection.unregister("batch")
 
 
-def _exists(connection: duckdb.DuckDBPyConnection) -> bool:
+def _exists(connection: duckdb.DuckDBPyConnection, database: Database) -> bool:
     found = connection.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'metric_points'",
-        [DATASET],
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
+        [database.dataset, _TABLE],
     )
     return bool(found.fetchall())
 
 
-def _deleted(connection: duckdb.DuckDBPyConnection, condition: str, *values: int) -> int:
-    counted = connection.execute(f"DELETE FROM {_TABLE} WHERE {condition}", list(values)).fetchone()
+def _deleted(connection: duckdb.DuckDBPyConnection, database: Database, condition: str, *values: int) -> int:
+    counted = connection.execute(
+        f"DELETE FROM {database.table(_TABLE)} WHERE {condition}", list(values)
+    ).fetchone()
     return counted[0] if counted else 0
 
 

@@ -19,7 +19,7 @@ import duckdb
 from cachet_dagster.source.endpoints import FILLED_BY
 from cachet_dagster.source.tables import Table
 
-from .database import DATASET
+from .database import Database
 
 SHOWN = 10
 """Rows that a verdict shows at most."""
@@ -45,6 +45,22 @@ _SLICE_ROWS = 500_000
 _PAST = ("created_at", "updated_at", "observed_at")
 
 Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An open connection to a dataset's database, and the dataset's names for tables."""
+
+    connection: duckdb.DuckDBPyConnection
+    database: Database
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run SQL over tables by their whole names."""
+        return self.connection.execute(sql, list(values))
+
+    def table(self, name: str) -> str:
+        """Return a table's name in SQL."""
+        return self.database.table(name)
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,7 @@ class Promise:
     name: str
     says: str
     applies: Callable[[Table], bool]
-    judge: Callable[[duckdb.DuckDBPyConnection, Table, Loaded], Verdict]
+    judge: Callable[[Dataset, Table, Loaded], Verdict]
     of_load: bool = False
 
 
@@ -108,40 +124,38 @@ def promises(table: Table) -> list[Promise]:
     return [promise for promise in PROMISES if promise.applies(table)]
 
 
-def judged(
-    promise: Promise, connection: duckdb.DuckDBPyConnection | None, table: Table, loaded: Loaded
-) -> Verdict:
+def judged(promise: Promise, dataset: Dataset | None, table: Table, loaded: Loaded) -> Verdict:
     """Judge a promise; whatever keeps it from being judged breaks it."""
-    if connection is None or not _exists(connection, table.name):
+    if dataset is None or not _exists(dataset, table.name):
         return Verdict(False, "The table has not been loaded yet.", "warn")
     try:
-        return promise.judge(connection, table, loaded)
+        return promise.judge(dataset, table, loaded)
     except duckdb.Error as error:
         # The binder's message may repeat what is in the database.
         reason = _plain(str(error).splitlines()[0], keep=" .:,")
         return Verdict(False, f"It could not be checked: {reason[:200]}")
 
 
-def key_unique_and_not_null(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded) -> Verdict:
+def key_unique_and_not_null(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
     """No two rows share a key, and none lacks it."""
     key = _key(table)
     nulls = " OR ".join(f"{_quoted(column)} IS NULL" for column in table.key)
     sql = (
-        f'SELECT {key}, count(*) AS "rows" FROM {_name(table.name)} GROUP BY ALL'
+        f'SELECT {key}, count(*) AS "rows" FROM {dataset.table(table.name)} GROUP BY ALL'
         f" HAVING count(*) > 1 OR {nulls}"
     )
-    rows_in_all = _count(connection, table)
+    rows_in_all = _count(dataset, table)
     slices = max(1, math.ceil(rows_in_all / _SLICE_ROWS))
     broken = any(
-        connection.execute(
-            f"SELECT 1 FROM {_name(table.name)} WHERE hash({key}) % {slices} = {part}"
+        dataset.execute(
+            f"SELECT 1 FROM {dataset.table(table.name)} WHERE hash({key}) % {slices} = {part}"
             f" GROUP BY {key} HAVING count(*) > 1 OR {nulls} LIMIT 1"
         ).fetchall()
         for part in range(slices)
     )
     if not broken:
         return Verdict(True, f"{rows_in_all:,} rows, each with a key of its own.")
-    found, rows = _broken(connection, sql, key)
+    found, rows = _broken(dataset, sql, key)
     return Verdict(
         False,
         f"{_n(found, 'key')} {'is' if found == 1 else 'are'} null or of several rows: {_keys(table, rows)}.",
@@ -151,30 +165,30 @@ def key_unique_and_not_null(connection: duckdb.DuckDBPyConnection, table: Table,
     )
 
 
-def references_resolve(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded) -> Verdict:
+def references_resolve(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
     """Ids of other rows lead to rows: always within one endpoint; else what leads nowhere is counted."""
     notes, parts, severity = [], [], "warn"
     for reference in table.references:
-        if not _exists(connection, reference.table):
+        if not _exists(dataset, reference.table):
             notes.append(f"{reference.table} has not been loaded yet.")
             continue
         column = _quoted(reference.column)
         parts.append(
             f"SELECT {_key(table)}, {column} AS missing_id, '{reference.table}' AS missing_from"
-            f" FROM {_name(table.name)} WHERE {column} IS NOT NULL"
-            f" AND {column} NOT IN (SELECT id FROM {_name(reference.table)})"
+            f" FROM {dataset.table(table.name)} WHERE {column} IS NOT NULL"
+            f" AND {column} NOT IN (SELECT id FROM {dataset.table(reference.table)})"
         )
         # What an endpoint gives is loaded as one: there nothing may lead nowhere.
-        if FILLED_BY[reference.table] is FILLED_BY[table.name] and _any(connection, parts[-1]):
+        if FILLED_BY[reference.table] is FILLED_BY[table.name] and _any(dataset, parts[-1]):
             severity = "error"
     sql = " UNION ALL ".join(parts)
-    found, rows = _broken(connection, sql, _key(table)) if parts else (0, [])
+    found, rows = _broken(dataset, sql, _key(table)) if parts else (0, [])
     if not found:
         return Verdict(True, " ".join(["Every reference leads to a row.", *notes] if parts else notes))
-    missing = connection.execute(
+    missing = dataset.execute(
         f"SELECT missing_from, count(*), count(DISTINCT missing_id) FROM ({sql}) GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    total = _n(_count(connection, table), "row")
+    total = _n(_count(dataset, table), "row")
     said = "; ".join(
         f"{_n(distinct, 'id')} that {parent} does not hold, in {count:,} of {total}"
         for parent, count, distinct in missing
@@ -189,20 +203,18 @@ def references_resolve(connection: duckdb.DuckDBPyConnection, table: Table, _loa
     return Verdict(False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql)
 
 
-def rows_equal_to_the_endpoint(
-    connection: duckdb.DuckDBPyConnection, table: Table, loaded: Loaded
-) -> Verdict:
+def rows_equal_to_the_endpoint(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
     """The table holds the rows that the endpoint gave, no more and no less."""
     if loaded.metrics is not None:
-        return _points_equal(connection, table, loaded.metrics)
-    sql = f"SELECT {_key(table)} FROM {_name(table.name)} ORDER BY ALL"
-    held = _count(connection, table)
+        return _points_equal(dataset, table, loaded.metrics)
+    sql = f"SELECT {_key(table)} FROM {dataset.table(table.name)} ORDER BY ALL"
+    held = _count(dataset, table)
     if loaded.keys is None:
         if held == loaded.rows:
             return Verdict(True, f"{held:,} rows: those from before, and those that were added.")
         said = f"The table holds {_n(held, 'row')}; with what was added it should be {loaded.rows:,}."
         return Verdict(False, f"{said} {_OTHER_WRITER}", found=abs(held - loaded.rows), sql=sql)
-    stored = connection.execute(sql).fetchall()
+    stored = dataset.execute(sql).fetchall()
     read = set(loaded.keys)
     lost, odd = sorted(read.difference(stored)), sorted(set(stored) - read)
     if not lost and not odd and held == len(loaded.keys):
@@ -214,7 +226,7 @@ def rows_equal_to_the_endpoint(
     return Verdict(False, f"{said}{shown}. {_OTHER_WRITER}", found=max(len(marked), 1), rows=rows, sql=sql)
 
 
-def no_sudden_loss(connection: duckdb.DuckDBPyConnection, table: Table, loaded: Loaded) -> Verdict:
+def no_sudden_loss(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
     """A load does not cost a table more than a fraction of its rows."""
     before, now = loaded.before or 0, loaded.rows
     if not before:
@@ -223,7 +235,7 @@ def no_sudden_loss(connection: duckdb.DuckDBPyConnection, table: Table, loaded: 
     if lost < FEW or lost <= loaded.max_loss * before:
         return Verdict(True, f"{before:,} rows before, {now:,} now.")
     rows: list[dict[str, Any]] = []
-    sql = f"SELECT count(*) FROM {_name(table.name)}"
+    sql = f"SELECT count(*) FROM {dataset.table(table.name)}"
     if loaded.metrics is not None:
         losses = sorted(
             (after - then, metric, then, after) for metric, (then, after) in loaded.metrics.items()
@@ -233,7 +245,7 @@ def no_sudden_loss(connection: duckdb.DuckDBPyConnection, table: Table, loaded: 
             for change, metric, then, after in losses[:SHOWN]
             if change < 0
         ]
-        sql = f"SELECT metric_id, count(*) FROM {_name(table.name)} GROUP BY ALL ORDER BY ALL"
+        sql = f"SELECT metric_id, count(*) FROM {dataset.table(table.name)} GROUP BY ALL ORDER BY ALL"
     return Verdict(
         False,
         f"{before:,} rows before, {now:,} now: {lost / before:.0%} are gone. If Cachet has really lost them, the "
@@ -245,13 +257,13 @@ def no_sudden_loss(connection: duckdb.DuckDBPyConnection, table: Table, loaded: 
     )
 
 
-def columns_as_declared(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded) -> Verdict:
+def columns_as_declared(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
     """The table has its declared columns, and no others with values in them."""
     held = dict(
-        connection.execute(
+        dataset.execute(
             "SELECT column_name, data_type FROM information_schema.columns"
             " WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-            [DATASET, table.name],
+            [dataset.database.dataset, table.name],
         ).fetchall()
     )
     wrong = [
@@ -266,23 +278,23 @@ def columns_as_declared(connection: duckdb.DuckDBPyConnection, table: Table, _lo
             False,
             f"Declared columns are not as declared: {', '.join(wrong)}. Drop the table and load it again.",
             found=len(wrong),
-            sql=f"DESCRIBE {_name(table.name)}",
+            sql=f"DESCRIBE {dataset.table(table.name)}",
         )
     declared = {column.name for column in table.columns}
     others = [name for name in held if name not in declared and not name.startswith("_dlt_")]
     if others:
-        counts = connection.execute(
-            f"SELECT {', '.join(f'count({_quoted(name)})' for name in others)} FROM {_name(table.name)}"
+        counts = dataset.execute(
+            f"SELECT {', '.join(f'count({_quoted(name)})' for name in others)} FROM {dataset.table(table.name)}"
         ).fetchall()[0]
         others = [name for name, count in zip(others, counts, strict=True) if count]
     if not others:
         return Verdict(True, f"{len(declared)} columns, as declared.")
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{name.replace(chr(39), chr(39) * 2)}' AS \"column\""
-        f" FROM {_name(table.name)} WHERE {_quoted(name)} IS NOT NULL"
+        f" FROM {dataset.table(table.name)} WHERE {_quoted(name)} IS NOT NULL"
         for name in others
     )
-    found, rows = _broken(connection, sql, _key(table))
+    found, rows = _broken(dataset, sql, _key(table))
     named = ", ".join(_plain(name) for name in others[:SHOWN])
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return Verdict(
@@ -296,19 +308,19 @@ def columns_as_declared(connection: duckdb.DuckDBPyConnection, table: Table, _lo
     )
 
 
-def codes_known(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Loaded) -> Verdict:
+def codes_known(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
     """Codes are those that Cachet is known to use; a null is an answer."""
     coded = [column for column in table.columns if column.codes]
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{column.name}' AS \"column\", {_quoted(column.name)} AS code"
-        f" FROM {_name(table.name)}"
+        f" FROM {dataset.table(table.name)}"
         f" WHERE {_quoted(column.name)} NOT IN ({', '.join(map(str, column.codes or {}))})"
         for column in coded
     )
-    found, rows = _broken(connection, sql, _key(table))
+    found, rows = _broken(dataset, sql, _key(table))
     if not found:
         return Verdict(True, f"Every {' and '.join(column.name for column in coded)} is a known code.")
-    codes = connection.execute(
+    codes = dataset.execute(
         f'SELECT "column", code, count(*) FROM ({sql}) GROUP BY ALL ORDER BY ALL LIMIT {SHOWN}'
     ).fetchall()
     said = ", ".join(f"{column} {code} ({_n(count, 'row')})" for column, code, count in codes)
@@ -318,15 +330,15 @@ def codes_known(connection: duckdb.DuckDBPyConnection, table: Table, _loaded: Lo
     )  # fmt: skip
 
 
-def times_not_in_the_future(connection: duckdb.DuckDBPyConnection, table: Table, loaded: Loaded) -> Verdict:
+def times_not_in_the_future(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
     """What has happened did not happen after the server's clock, give or take `CLOCK_TOLERANCE`."""
     limit = (loaded.at + CLOCK_TOLERANCE).astimezone(timezone.utc)
     sql = " UNION ALL ".join(
-        f"SELECT {_key(table)}, '{name}' AS \"column\", {_quoted(name)} AS at FROM {_name(table.name)}"
+        f"SELECT {_key(table)}, '{name}' AS \"column\", {_quoted(name)} AS at FROM {dataset.table(table.name)}"
         f" WHERE {_quoted(name)} > TIMESTAMPTZ '{limit.isoformat(sep=' ', timespec='seconds')}'"
         for name in _past_columns(table)
     )
-    found, rows = _broken(connection, sql, _key(table))
+    found, rows = _broken(dataset, sql, _key(table))
     clock = f"{loaded.at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
     if not found:
         return Verdict(True, f"No time lies beyond the server's clock ({clock}).")
@@ -407,11 +419,9 @@ PROMISES = (
 """All promises, in the order in which they are judged."""
 
 
-def _points_equal(
-    connection: duckdb.DuckDBPyConnection, table: Table, metrics: Mapping[int, tuple[int, int]]
-) -> Verdict:
-    sql = f"SELECT metric_id, count(*) FROM {_name(table.name)} GROUP BY ALL ORDER BY ALL"
-    held = dict(connection.execute(sql).fetchall())
+def _points_equal(dataset: Dataset, table: Table, metrics: Mapping[int, tuple[int, int]]) -> Verdict:
+    sql = f"SELECT metric_id, count(*) FROM {dataset.table(table.name)} GROUP BY ALL ORDER BY ALL"
+    held = dict(dataset.execute(sql).fetchall())
     rows = [
         {"metric_id": metric, "rows_expected": expected, "rows_now": held.get(metric, 0)}
         for metric, (_, expected) in sorted(metrics.items())
@@ -427,27 +437,28 @@ def _points_equal(
     return Verdict(False, f"{said}: {named}. {_OTHER_WRITER}", found=len(rows), rows=rows[:SHOWN], sql=sql)
 
 
-def _broken(connection: duckdb.DuckDBPyConnection, sql: str, key: str) -> tuple[int, list[dict[str, Any]]]:
+def _broken(dataset: Dataset, sql: str, key: str) -> tuple[int, list[dict[str, Any]]]:
     """Return how many rows a query gives, and the first of them by key."""
-    found = int(connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+    found = int(dataset.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
     if not found:
         return 0, []
-    first = connection.execute(f"SELECT * FROM ({sql}) ORDER BY {key} LIMIT {SHOWN}")
+    first = dataset.execute(f"SELECT * FROM ({sql}) ORDER BY {key} LIMIT {SHOWN}")
     names = [column[0] for column in first.description]
     return found, [dict(zip(names, row, strict=True)) for row in first.fetchall()]
 
 
-def _any(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
-    return bool(connection.execute(f"{sql} LIMIT 1").fetchall())
+def _any(dataset: Dataset, sql: str) -> bool:
+    return bool(dataset.execute(f"{sql} LIMIT 1").fetchall())
 
 
-def _count(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
-    return int(connection.execute(f"SELECT count(*) FROM {_name(table.name)}").fetchall()[0][0])
+def _count(dataset: Dataset, table: Table) -> int:
+    return int(dataset.execute(f"SELECT count(*) FROM {dataset.table(table.name)}").fetchall()[0][0])
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", [DATASET, table]
+def _exists(dataset: Dataset, table: str) -> bool:
+    found = dataset.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
+        [dataset.database.dataset, table],
     )
     return bool(found.fetchall())
 
@@ -469,10 +480,6 @@ def _n(number: int, noun: str) -> str:
 
 def _key(table: Table) -> str:
     return ", ".join(map(_quoted, table.key))
-
-
-def _name(table: str) -> str:
-    return f"{DATASET}.{table}"
 
 
 def _quoted(name: str) -> str:

@@ -36,7 +36,7 @@ from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.status_page.resources import CachetResource
 from cachet_dagster.status_page.specs import asset_key
 from cachet_dagster.warehouse import Database
-from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged
+from cachet_dagster.warehouse.quality import PROMISES, Dataset, Loaded, Verdict, judged
 from cachet_dagster_tests.conftest import ADMIN, serve_recorded
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -119,8 +119,11 @@ class Page:
 
     def judge(self, table: str, promise: str, loaded: Loaded) -> Verdict:
         """Judge a promise about a load."""
-        with Database(self.database).reading() as opened:
-            return judged(next(p for p in PROMISES if p.name == promise), opened, TABLES[table], loaded)
+        database = Database(self.database)
+        with database.reading() as opened:
+            assert opened is not None
+            dataset = Dataset(opened, database)
+            return judged(next(p for p in PROMISES if p.name == promise), dataset, TABLES[table], loaded)
 
     def _resource(self, max_loss: str | None = None) -> CachetResource:
         return CachetResource(

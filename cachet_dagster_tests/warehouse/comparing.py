@@ -9,7 +9,7 @@ import duckdb
 from cachet_dagster.demo import World
 from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.warehouse import Database
-from cachet_dagster.warehouse.database import DATASET
+from cachet_dagster.warehouse.names import DATASET
 
 REPLACED = [name for name in TABLES if FILLED_BY[name].kind.has_ids]
 """Tables that a load replaces whole."""

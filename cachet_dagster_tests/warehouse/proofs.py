@@ -251,7 +251,7 @@ def many_syncs(folder: Path, syncs: int, *, warm: int, keep_loads: int = 20) -> 
     with DemoServer(partial(living_world, 1), clock=lambda: now[0], me=True) as server:
         settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
         for number in range(1, syncs + 1):
-            _sync(settings, database)
+            sync(settings, database)
             assert server.errors == []
             server.clear_requests()
             now[0] += timedelta(minutes=20)
@@ -263,7 +263,7 @@ def many_syncs(folder: Path, syncs: int, *, warm: int, keep_loads: int = 20) -> 
     return {"syncs": syncs, **measured, **grown, "differences": _living_differences(database, truth)}
 
 
-def _sync(settings: CachetSettings, database: Database) -> None:
+def sync(settings: CachetSettings, database: Database) -> None:
     """Do what the ops do, without Dagster, whose events would be what grows."""
     endpoints = [endpoint for endpoint in ENDPOINTS.values() if not endpoint.kind.per_metric]
     database.probe()
