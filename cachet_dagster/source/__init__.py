@@ -3,7 +3,7 @@
     import dlt
     from cachet_dagster.source import cachet_source
 
-    pipeline = dlt.pipeline("cachet_pipeline", destination="duckdb", dataset_name="cachet_data")
+    pipeline = dlt.pipeline("my_cachet", destination="duckdb", dataset_name="cachet_data")
     pipeline.run(cachet_source(base_url="https://status.example.com"))
 
 The token comes from `.dlt/secrets.toml` (`[sources.cachet_source] api_key = "…"`) or the environment

@@ -1,23 +1,20 @@
 """One load package into the database: extract and normalize in a folder of this run's own, load in turn.
 
 The lock is held where dlt touches the database (its sync and its load), never while it prepares the
-package. After a load the run's state, schemas and trace are swapped into dlt's own pipelines folder, so
-that dlt's commands see the last load.
+package.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
-from dlt.common.pipeline import LoadInfo, get_dlt_pipelines_dir
+from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -26,11 +23,9 @@ from cachet_dagster.source.errors import CachetError
 
 from .database import Database
 from .folder import run_folder
-from .lock import LockTimeout, locked
+from .pipelines_folder import publish
 
 logger = logging.getLogger("cachet_dagster")
-
-_PUBLISHED = ("state.json", "trace.pickle", "schemas")
 
 
 class LoadFailed(CachetError):
@@ -71,7 +66,7 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
             assert connection is not None
             _drop_repeated(connection, database)
             _tidy(connection, database)
-            _publish(Path(pipeline.working_dir), database.pipeline_name)
+            publish(Path(pipeline.working_dir))
         trace = pipeline.last_trace
         counts = trace.last_normalize_info.row_counts if trace and trace.last_normalize_info else {}
         return info, dict(counts)
@@ -154,40 +149,6 @@ def _tidy(connection: duckdb.DuckDBPyConnection, database: Database) -> None:
             )
     except duckdb.Error as error:
         logger.warning("the load is done, but what it left behind stays until the next one (%s)", error)
-
-
-def _publish(working_dir: Path, pipeline_name: str) -> None:
-    """Swap this run's state, schemas and trace into dlt's pipelines folder; a failure there only warns."""
-    target = Path(get_dlt_pipelines_dir()) / pipeline_name
-    prefix = f".{pipeline_name}-"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target, exclusive=True, wait=10):
-            for left in target.parent.glob(f"{prefix}*"):
-                shutil.rmtree(left, ignore_errors=True)
-            swap = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-            try:
-                for name in _PUBLISHED:
-                    _copy(working_dir / name, swap / "new" / name)
-                if target.exists():
-                    target.replace(swap / "old")
-                (swap / "new").replace(target)
-            finally:
-                shutil.rmtree(swap, ignore_errors=True)
-    except (OSError, LockTimeout) as error:
-        logger.warning(
-            "the load is done, but dlt's own commands will not see it: %s cannot be written (%s)",
-            target,
-            error,
-        )
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target)
-    elif source.exists():
-        shutil.copy2(source, target)
 
 
 @contextlib.contextmanager

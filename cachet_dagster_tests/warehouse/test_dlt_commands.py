@@ -62,6 +62,7 @@ def test_what_is_published_is_the_last_load_and_nothing_beside_it(loaded: Path) 
         "cachet_pipeline.lock",
     ]
     assert sorted(path.name for path in (pipelines / "cachet_pipeline").iterdir()) == [
+        "published-by-cachet_dagster",
         "schemas",
         "state.json",
         "trace.pickle",
