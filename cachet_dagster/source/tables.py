@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-DataType = Literal["bigint", "text", "bool", "double", "timestamp", "json"]
+DataType = Literal["bigint", "text", "bool", "double", "timestamp", "date", "json"]
 
 INCIDENT_STATUS = {0: "Unknown", 1: "Investigating", 2: "Identified", 3: "Watching", 4: "Fixed"}
 COMPONENT_STATUS = {
