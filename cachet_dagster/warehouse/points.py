@@ -1,7 +1,7 @@
 """Merging points: only rows that are new or differ are written, while the next ones are being read.
 
 A metric without news then costs one request and no load at all, and what a load changed is known exactly.
-Rows that Cachet deleted go away on a full refresh, when the metric has been read to its end.
+Rows that Cachet deleted go away when the metric has been read whole, on a full refresh or otherwise.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class MetricLoaded:
         read: Points read, those read again included.
         new: Rows added.
         changed: Rows that differed from the stored ones.
-        deleted: Rows that were gone in Cachet, on a full refresh.
+        deleted: Rows that were gone in Cachet, where the metric was read whole.
         total: Rows in the database afterwards.
         first_at: Time of its first point (UTC).
         last_at: Time of its last point (UTC).
@@ -125,7 +125,7 @@ class PointsLoad:
         with contextlib.closing(batches), _system_memory():
             for batch in batches:
                 for step in batch:
-                    if full_refresh:
+                    if full_refresh or step.whole:
                         seen[step.metric_id].append(step.rows.column("id"))
                 new, changed = self._merge(batch, highest)
                 finished = [step for step in batch if step.last]
@@ -134,11 +134,16 @@ class PointsLoad:
                     one.metric_id = metric_id
                     one.new += new[metric_id]
                     one.changed += changed[metric_id]
-                if full_refresh:
-                    whole = [step.metric_id for step in finished if step.error is None]
-                    deleted = self._delete_gone({number: seen.pop(number) for number in whole})
-                    for number in whole:
-                        loaded[number].deleted = deleted[number]
+                present: dict[int, list[pa.ChunkedArray]] = {}
+                for step in finished:
+                    ids = seen.pop(step.metric_id, [])
+                    stored = cursors.get(step.metric_id, Cursor()).rows + loaded[step.metric_id].new
+                    # All that was read is stored by now: as many rows are the same rows.
+                    fewer = step.whole and sum(map(len, ids)) < stored
+                    if step.error is None and (full_refresh or fewer):
+                        present[step.metric_id] = ids
+                for metric_id, rows in self._delete_gone(present).items():
+                    loaded[metric_id].deleted = rows
                 totals = self._totals([step.metric_id for step in finished])
                 for step in finished:
                     loaded[step.metric_id].before = cursors.get(step.metric_id, Cursor()).rows

@@ -383,7 +383,7 @@ PROMISES = (
     ),
     Promise(
         "rows_equal_to_the_endpoint",
-        "After a load the table holds what the endpoint gave. Points that Cachet deleted stay until a full "
+        "After a load the table holds what the endpoint gave. Points that Cachet 3 deleted stay until a full "
         "refresh: of each metric it holds what it held before, plus what was new.",
         _always,
         rows_equal_to_the_endpoint,

@@ -65,22 +65,24 @@ async def one_page(read: PageReader, *, rows: int = 0) -> list[Page]:
         gathered = gathered + scanned if _agree([*gathered, *scanned]) else scanned
         if _complete(gathered):
             return gathered
-    raise Moved(
-        f"its pages hold {len(_ids(gathered))} different rows where the server names {gathered[-1].total}"
-    )
+    found, named = len(ids_on(gathered)), gathered[-1].total
+    if found == named:
+        raise Moved("rows kept coming and going while they were read, three scans in a row")
+    raise Moved(f"its pages hold {found:,} different rows where the server names {named:,}")
 
 
 def _agree(pages: Sequence[Page]) -> bool:
     """Return whether pages may be of the same list: one total, and not more rows than that."""
     totals = {page.total for page in pages}
-    return len(totals) == 1 and len(_ids(pages)) <= max(totals)
+    return len(totals) == 1 and len(ids_on(pages)) <= max(totals)
 
 
 def _complete(pages: Sequence[Page]) -> bool:
-    return {page.total for page in pages} == {len(_ids(pages))}
+    return {page.total for page in pages} == {len(ids_on(pages))}
 
 
-def _ids(pages: Sequence[Page]) -> set[int]:
+def ids_on(pages: Sequence[Page]) -> set[int]:
+    """Return the different ids on pages."""
     return {row_id for page in pages for row_id in page.ids}
 
 

@@ -1,26 +1,32 @@
-"""Points of Cachet 2's metrics, which come newest first and obey no sort: what is new is told by the time.
+"""Points of Cachet 2's metrics, which come newest first and obey no sort: what is new is told by time, count and id.
 
-There is no filter either, but every answer names the `total`. One page from the top is enough if it reaches
-behind the newest time that the destination holds and its new ids make up what is missing there; else
-points came with a past time or were deleted, and the metric is read whole.
+There is no filter either, but every answer names the `total`. One page of the newest points is enough if it
+reaches behind the newest time that the destination holds and its new ids make up what is missing there. Else
+points came with a past time or were deleted, and the metric is read whole, once: what is gone is removed then.
+Pages are read one after the other from the newest down, so that points which are posted meanwhile only push
+rows onto pages still to come, and what is missed is at the known end, for the next load.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from cachet_dagster.source.pages import Page, PageReader
+from cachet_dagster.source.pages import SCANS, Moved, Page, PageReader
 from cachet_dagster.source.points.arrow import page_decoder
 from cachet_dagster.source.rows import Row, RowContext, timestamp
 from cachet_dagster.source.stored import Cursor
 
 from . import rows
-from .pages import BIG_PAGE, one_page
+from .pages import BIG_PAGE, ids_on
+
+NEWEST = 1_000
+"""Newest points read at each load at least: requests are what counts, and Cachet 2 has no maximum (1,000 points
+take it 0.04 s)."""
 
 
 class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -51,42 +57,107 @@ def flatten(resource: Any, context: RowContext) -> Row:
     return rows.flatten(resource, "metric_points", context)
 
 
-async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> list[Page]:
-    """Return pages that hold all points that the destination lacks, the newest page first.
+async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> tuple[list[Page], bool]:
+    """Return pages that hold all points that the destination lacks, newest first, and whether they hold all there are.
 
-    Takes 1 request where fewer than `overlap` points are new, 2 where up to 10,000 are, and 1 for each
-    10,000 points of a metric that is read whole. What the total cannot tell is a point with a past time
-    where as many were deleted as came with one: a full refresh finds it.
+    Takes 1 request where fewer than 1,000 points are new, 2 where up to 9,000 are, and 1 more for each 10,000
+    points of more new ones, or of a metric that has to be read whole. A metric of up to 1,000 points is always read
+    whole. What is not seen beyond the newest 1,000 is a point with a past time where, between the same two
+    loads, as many were deleted as such points came: a full refresh finds it.
 
     Args:
         read: Reads a page.
         cursor: What the destination holds.
-        overlap: Newest points read again, since points change.
+        overlap: Newest points read again at least, since points change.
 
     Raises:
-        Moved: The metric had to be read whole, and its pages never held as many points as it has.
+        Moved: The metric had to be read whole, and points kept being deleted.
     """
-    if not cursor.rows:
-        return await one_page(read)
-    page = await read(1, per_page=overlap)
-    wider = overlap + max(0, page.total - cursor.rows)
-    if not _enough(page, cursor) and overlap < wider <= BIG_PAGE:
+    if not cursor.rows or overlap > BIG_PAGE:
+        return await all_pages(read), True
+    size = max(overlap, NEWEST)
+    page = await read(1, per_page=size)
+    missing = page.total - cursor.rows
+    if not _reaches([page], cursor) and missing > 0 and page.more:
         # One page, and not the next ones: points of the same time fall between pages.
-        page = await read(1, per_page=wider)
-    return [page] if _enough(page, cursor) else await one_page(read)
+        pages = await _downwards(read, min(size + missing, BIG_PAGE), lambda seen: _reaches(seen, cursor))
+    else:
+        pages = [page]
+    if _proven(pages):
+        return pages, True
+    return (pages, False) if _enough(pages, cursor) else (await all_pages(read), True)
 
 
-def _enough(page: Page, cursor: Cursor) -> bool:
-    """Return whether the page holds all that the destination lacks."""
-    if len(set(page.ids)) == page.total:
-        return True
-    new = sum(number > cursor.last_id for number in page.ids)
-    return cursor.rows + new == page.total and _reaches(page, cursor)
+async def all_pages(read: PageReader) -> list[Page]:
+    """Return pages that together hold every point that the metric had when the first of them was read.
+
+    Takes a request for each 10,000 points. Points that came later are recognised by their ids, and prove
+    nothing. Points of the same time may fall between two pages, whose order of them differs; so further scans
+    end their pages elsewhere, and go on gathering as long as no point was deleted between them.
+
+    Args:
+        read: Reads a page.
+
+    Raises:
+        Moved: Points kept being deleted in each of three scans, or the pages never held as many as the server names.
+    """
+    gathered: list[Page] = []
+    for scan in range(SCANS):
+        pages = await _downwards(read, BIG_PAGE - scan * (BIG_PAGE // 7))
+        alike = bool(gathered) and _still(pages) and ids_on(pages) == ids_on(gathered)
+        gathered = [*pages, *gathered] if _only_added(pages, gathered) else pages
+        if _proven(gathered) or (alike and len(ids_on(pages)) == pages[0].total):
+            return gathered
+    found, named = len(ids_on(gathered)), gathered[0].total
+    if found < named:
+        raise Moved(f"its pages hold {found:,} different rows where the server names {named:,}")
+    raise Moved("rows kept being deleted while they were read, three scans in a row")
 
 
-def _reaches(page: Page, cursor: Cursor) -> bool:
-    """Return whether the page ends before the newest stored point, so that all newer ones are on it."""
-    times = page.rows.column("created_at")
+async def _downwards(
+    read: PageReader, size: int, until: Callable[[Sequence[Page]], bool] = lambda _pages: False
+) -> list[Page]:
+    """Return pages from the newest down to the end, or to where they go far enough."""
+    pages = [await read(1, per_page=size)]
+    while pages[-1].more and not until(pages):
+        pages.append(await read(len(pages) + 1, per_page=size))
+    return pages
+
+
+def _proven(pages: Sequence[Page]) -> bool:
+    """Return whether pages hold every point that was there when the first one was read.
+
+    What was posted since has a higher id than all before; so those up to the highest id of the first page were
+    there, and being as many as it names they are all. A point with a past time that is the newest by id and
+    lies on a later page is in doubt: then the same must be found twice.
+    """
+    highest = max(pages[0].ids, default=0)
+    return sum(number <= highest for number in ids_on(pages)) == pages[0].total
+
+
+def _only_added(pages: Sequence[Page], before: Sequence[Page]) -> bool:
+    """Return whether between two scans points were posted and none deleted, as far as ids and totals tell."""
+    if not before:
+        return False
+    low, high = (max(scan[0].ids, default=0) for scan in (before, pages))
+    posted = sum(low < number <= high for number in ids_on([*pages, *before]))
+    return pages[0].total - before[0].total == posted
+
+
+def _still(pages: Sequence[Page]) -> bool:
+    return len({page.total for page in pages}) == 1
+
+
+def _enough(pages: Sequence[Page], cursor: Cursor) -> bool:
+    """Return whether pages hold all that the destination lacks."""
+    highest = max(pages[0].ids, default=0)
+    new = sum(cursor.last_id < number <= highest for number in ids_on(pages))
+    return cursor.rows + new == pages[0].total and _reaches(pages, cursor)
+
+
+def _reaches(pages: Sequence[Page], cursor: Cursor) -> bool:
+    """Return whether pages end before the newest stored point, so that all newer ones are on them."""
+    times = pages[-1].rows.column("created_at")
     oldest = timestamp(times[-1].as_py(), ZoneInfo("UTC")) if len(times) else None
     last = cursor.last_at
     if not isinstance(oldest, datetime) or last is None:

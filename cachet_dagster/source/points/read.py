@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -64,6 +64,7 @@ class MetricStep:
         requests: Requests spent on it so far.
         newest: Values of its newest points, oldest first, with the last step only.
         error: Why it could not be read on; what was handed over before stands.
+        whole: Whether this step alone holds every point that the metric has, so that any other is gone.
     """
 
     metric_id: int
@@ -73,6 +74,7 @@ class MetricStep:
     requests: int = 0
     newest: list[float | None] = field(default_factory=list)
     error: CachetError | None = None
+    whole: bool = False
 
 
 @dataclass
@@ -148,6 +150,14 @@ def sketch(values: Iterable[float | None]) -> str:
     low, high = min(known) / 2, max(known) / 2
     scale = (high - low) or 1.0
     return "".join("▁▂▃▄▅▆▇█"[int((value / 2 - low) / scale * 7)] for value in known)
+
+
+class _Step(NamedTuple):
+    """Pages to hand over, whether they are the metric's last, and whether they hold all of its points."""
+
+    pages: list[Page]
+    last: bool = False
+    whole: bool = False
 
 
 class _PointsRead:
@@ -247,9 +257,9 @@ class _PointsRead:
         try:
             for scan in range(SCANS):
                 try:
-                    async for pages, last in self._strategy.pages(self, read, cursor):
+                    async for pages, last, whole in self._strategy.pages(self, read, cursor):
                         if last:
-                            await steps.put(step(pages, last=True, newest=_values(pages[0])))
+                            await steps.put(step(pages, last=True, newest=_values(pages[0]), whole=whole))
                             continue
                         done = step(pages)
                         rows = done.rows.num_rows
@@ -290,19 +300,20 @@ class _PointsRead:
             )
         await steps.put(step([], last=True, error=error))
 
-    async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[list[Page], bool]]:
-        """Yield what is new by id, the newest pages last; with each, whether it is the last."""
+    async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
+        """Yield what is new by id, the newest pages last."""
         newest = await read(1, descending=True)
         tail = await self._tail(read, newest, cursor)
         if _gap(tail[-1], cursor):
             async for pages in self._missing(read, tail[-1], cursor):
-                yield pages, False
-        yield tail, True
+                yield _Step(pages)
+        yield _Step(tail, last=True)
 
-    async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[tuple[list[Page], bool]]:
+    async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
         """Yield what is new by time, all at once."""
         overlap = self._reader.settings.points_overlap * PER_PAGE
-        yield await cachet2_points.new_pages(read, cursor, overlap), True
+        pages, whole = await cachet2_points.new_pages(read, cursor, overlap)
+        yield _Step(pages, last=True, whole=whole)
 
     async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
         """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near.
@@ -399,7 +410,7 @@ class _Count:
 class PointsStrategy:
     """How points are read on where a list is paged in some way, and what its documents hold."""
 
-    pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[tuple[list[Page], bool]]]
+    pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[_Step]]
     decode: Callable[[bytes], Any]
     flatten: Callable[[Any, RowContext], Row]
 

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.source import CachetReader
@@ -36,9 +34,10 @@ def point(number: int, seconds: float | None = None, metric_id: int = 1) -> dict
 
 
 def metric_world(points: list[dict[str, Any]], metrics: int = 1) -> Cachet2World:
-    names = [{"id": number + 1, "name": "M", "default_view": 1} for number in range(metrics)]
-    dated = [{**metric, "created_at": at(0), "updated_at": at(0)} for metric in names]
-    return Cachet2World({"metrics": dated, "metric_points": points})
+    world = Cachet2World({"metric_points": points})
+    for number in range(1, metrics + 1):
+        world.add("metrics", name=f"Metric {number}", created_at=at(0), updated_at=at(0))
+    return world
 
 
 def truth(world: Cachet2World) -> Rows:
@@ -83,12 +82,24 @@ class Warehouse:
             ids = step.rows.column("id").to_pylist()
             assert ids == sorted(set(ids))
             assert step.rows.schema.equals(SCHEMA)
-            self.rows |= {row["id"]: row for row in step.rows.to_pylist()}
+            read = {row["id"]: row for row in step.rows.to_pylist()}
+            if step.whole:
+                self.rows = {
+                    number: row for number, row in self.rows.items() if row["metric_id"] != step.metric_id
+                }
+            self.rows |= read
         return steps
 
 
 def points_requests(server: Any) -> int:
     return sum(count for path, count in server.paths.items() if path.endswith("/points"))
+
+
+def points_requests_of(server: Any, warehouse: Warehouse) -> int:
+    """Load, and return the requests for points that it took."""
+    before = points_requests(server)
+    warehouse.load(reader_of(server))
+    return points_requests(server) - before
 
 
 def test_a_first_load_takes_one_request_a_metric():
@@ -103,98 +114,145 @@ def test_a_first_load_takes_one_request_a_metric():
     assert points_requests(server) == 3
 
 
-def test_a_metric_without_news_takes_one_request_of_a_hundred_points():
-    world = metric_world([point(number) for number in range(1, 1000)])
+def test_a_metric_without_news_takes_one_request_of_a_thousand_points():
+    world = metric_world([point(number) for number in range(1, 3000)])
     warehouse = Warehouse(truth(world))
 
     with serving(world) as server:
         steps = warehouse.load(reader_of(server))
         asked = [request.query for request in server.requests if request.path.endswith("/points")]
 
-    assert steps[0].rows.num_rows == 100
-    assert steps[0].newest == [number / 8 for number in range(960, 1000)]
-    assert asked == ["per_page=100&page=1"]
+    assert (steps[0].rows.num_rows, steps[0].whole) == (1_000, False)
+    assert steps[0].newest == [number / 8 for number in range(2960, 3000)]
+    assert asked == ["per_page=1000&page=1"]
 
 
-@pytest.mark.parametrize(("new", "requests"), [(1, 1), (98, 1), (99, 2), (500, 2), (5_000, 2)])
-def test_new_points_take_two_requests_however_many_they_are(new, requests):
-    world = metric_world([point(number) for number in range(1, 1000)])
+@pytest.mark.parametrize(
+    ("new", "requests"), [(1, 1), (998, 1), (999, 2), (8_000, 2), (9_500, 2), (15_000, 3)]
+)
+def test_new_points_take_two_requests_and_one_more_for_each_ten_thousand(new, requests):
+    world = metric_world([point(number) for number in range(1, 3000)])
     warehouse = Warehouse(truth(world))
     for number in range(new):
-        world.add("metric_points", **point(1000 + number))
+        world.add("metric_points", **point(3000 + number))
 
     with serving(world, database="mysql") as server:
-        warehouse.load(reader_of(server))
+        steps = warehouse.load(reader_of(server))
 
     assert warehouse.rows == truth(world)
-    assert points_requests(server) == requests
+    assert points_requests(server) == requests == steps[0].requests
 
 
 def test_a_counter_that_rises_on_the_last_point_loaded_is_seen_however_many_came_after_it():
-    world = metric_world([point(number) for number in range(1, 500)])
+    world = metric_world([point(number) for number in range(1, 2000)])
     warehouse = Warehouse(truth(world))
-    world.update("metric_points", 499, counter=7)
-    for number in range(500, 900):
+    world.update("metric_points", 1999, counter=7)
+    for number in range(2000, 3500):
         world.add("metric_points", **point(number))
 
     with serving(world) as server:
         warehouse.load(reader_of(server))
 
-    assert warehouse.rows[499]["counter"] == 7
+    assert warehouse.rows[1999]["counter"] == 7
     assert warehouse.rows == truth(world)
 
 
-def test_points_with_a_past_time_are_found_by_the_total():
-    world = metric_world([point(number) for number in range(1, 1000)])
+def test_a_point_with_a_past_time_makes_the_metric_be_read_whole_once():
+    world = metric_world([point(number) for number in range(1, 3000)])
     warehouse = Warehouse(truth(world))
-    world.add("metric_points", **point(1000, seconds=-3600))
-    world.add("metric_points", **point(1001))
+    world.add("metric_points", **point(3000, seconds=-3600))
+    world.add("metric_points", **point(3001))
 
     with serving(world) as server:
-        warehouse.load(reader_of(server))
+        counted = [points_requests_of(server, warehouse) for _ in range(2)]
 
     assert warehouse.rows == truth(world)
-    assert points_requests(server) <= 3
+    assert counted == [2, 1]
 
 
-def test_a_point_with_a_past_time_that_a_deleted_one_hides_is_found_by_a_full_refresh():
+def test_after_a_deletion_a_point_with_a_past_time_is_found_by_the_next_load():
+    world = metric_world([point(number) for number in range(1, 3000)])
+    warehouse = Warehouse(truth(world))
+
+    with serving(world) as server:
+        world.delete("metric_points", 500, hard=True)
+        warehouse.load(reader_of(server))
+        settled = warehouse.rows == truth(world)
+        world.add("metric_points", **point(3000, seconds=-3600))
+        warehouse.load(reader_of(server))
+
+    assert settled
+    assert warehouse.rows == truth(world)
+
+
+@pytest.mark.parametrize("count", [999, 3_000, 12_000])
+def test_deleted_points_make_the_metric_be_read_whole_once_and_go(count):
+    world = metric_world([point(number) for number in range(1, count + 1)])
+    warehouse = Warehouse(truth(world))
+    for number in (3, 500, 900):
+        world.delete("metric_points", number, hard=True)
+
+    with serving(world) as server:
+        counted = [points_requests_of(server, warehouse) for _ in range(2)]
+
+    assert warehouse.rows == truth(world)
+    assert counted == [{999: 1, 3_000: 2, 12_000: 3}[count], 1]
+
+
+def test_a_metric_of_which_all_points_were_deleted_is_empty():
+    world = metric_world([point(number) for number in range(1, 3000)])
+    warehouse = Warehouse(truth(world))
+    for number in range(1, 3000):
+        world.delete("metric_points", number, hard=True)
+
+    with serving(world) as server:
+        steps = warehouse.load(reader_of(server))
+
+    assert steps[0].error is None
+    assert warehouse.rows == {}
+
+
+def test_of_a_metric_of_a_thousand_points_nothing_stays_unseen():
     world = metric_world([point(number) for number in range(1, 1000)])
     warehouse = Warehouse(truth(world))
     world.delete("metric_points", 500, hard=True)
     world.add("metric_points", **point(1000, seconds=-3600))
-
-    with serving(world) as server:
-        warehouse.load(reader_of(server))
-        warehouse.load(reader_of(server), full_refresh=True)
-
-    assert warehouse.rows.keys() - {500} == truth(world).keys()
-
-
-def test_a_metric_of_which_points_were_deleted_misses_none_of_the_others():
-    world = metric_world([point(number) for number in range(1, 1000)])
-    warehouse = Warehouse(truth(world))
-    for number in (3, 500, 999):
-        world.delete("metric_points", number, hard=True)
-    world.add("metric_points", **point(1000))
+    world.update("metric_points", 2, counter=5)
+    world.update("metric_points", 3, created_at=at(7))
 
     with serving(world) as server:
         warehouse.load(reader_of(server))
 
-    assert warehouse.rows.keys() - {3, 500, 999} == truth(world).keys()
-
-
-def test_a_full_refresh_reads_all_points_again():
-    world = metric_world([point(number) for number in range(1, 1000)])
-    warehouse = Warehouse(truth(world))
-    world.update("metric_points", 3, counter=5)
-
-    with serving(world) as server:
-        warehouse.load(reader_of(server))
-        before = warehouse.rows[3]["counter"]
-        warehouse.load(reader_of(server), full_refresh=True)
-
-    assert before == 1
     assert warehouse.rows == truth(world)
+    assert points_requests(server) == 1
+
+
+def test_a_point_with_a_past_time_that_a_deleted_one_hides_is_found_by_a_full_refresh():
+    world = metric_world([point(number) for number in range(1, 3000)])
+    warehouse = Warehouse(truth(world))
+    world.delete("metric_points", 500, hard=True)
+    world.add("metric_points", **point(3000, seconds=-3600))
+
+    with serving(world) as server:
+        warehouse.load(reader_of(server))
+        hidden = 3000 not in warehouse.rows
+        warehouse.load(reader_of(server), full_refresh=True)
+
+    assert hidden
+    assert warehouse.rows == truth(world)
+
+
+def test_an_overlap_as_large_as_the_metric_proves_every_point_at_each_load():
+    world = metric_world([point(number) for number in range(1, 3000)])
+    warehouse = Warehouse(truth(world))
+    world.delete("metric_points", 500, hard=True)
+    world.add("metric_points", **point(3000, seconds=-3600))
+
+    with serving(world) as server:
+        warehouse.load(reader_of(server, settings={"points_overlap": 30}))
+
+    assert warehouse.rows == truth(world)
+    assert points_requests(server) == 1
 
 
 @pytest.mark.parametrize("database", ["mysql", "pgsql"])
@@ -211,46 +269,6 @@ def test_points_of_the_same_time_are_not_lost_between_pages_as_naive_paging_lose
     assert [step.error for step in steps] == [None]
     assert warehouse.rows.keys() == truth(world).keys()
     assert points_requests(server) <= 6
-
-
-Change = tuple[str, int]
-CHANGES = st.lists(
-    st.tuples(
-        st.sampled_from(["new", "same time", "back-dated", "counter", "load", "many"]), st.integers(0, 150)
-    ),
-    max_size=8,
-)
-
-
-@settings(max_examples=12, deadline=None)
-@given(CHANGES)
-def test_whatever_is_posted_between_loads_the_next_load_has_every_point(changes):
-    world = metric_world([point(number) for number in range(1, 150)])
-    warehouse = Warehouse()
-    last = 150
-
-    with serving(world, database="mysql") as server:
-        reader = reader_of(server)
-        warehouse.load(reader)
-        for kind, number in changes:
-            if kind == "load":
-                warehouse.load(reader)
-            elif kind == "counter":
-                newest = max(world.rows("metric_points"), key=lambda row: row["created_at"])
-                world.update("metric_points", newest["id"], counter=newest["counter"] + 1)
-            else:
-                for _ in range(number if kind == "many" else 1):
-                    newest_at = 60 * (last - 1)
-                    seconds = {"same time": newest_at, "back-dated": number - 500}.get(kind)
-                    world.add("metric_points", **point(last, seconds))
-                    last += 1
-        warehouse.load(reader)
-
-    expected = truth(world)
-    assert warehouse.rows.keys() == expected.keys()
-    assert {number: row["created_at"] for number, row in warehouse.rows.items()} == {
-        number: row["created_at"] for number, row in expected.items()
-    }
 
 
 def test_a_metric_that_does_not_exist_fails_alone():
