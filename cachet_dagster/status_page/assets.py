@@ -102,8 +102,8 @@ def cachet_tables(
     with connected(context.log.info, cachet) as connection:
         database = connection.database
         database.probe()
-        with database.reading() as opened:
-            stored = read_stored(database.query(opened), whole=stored_tables(endpoints))
+        with database.reading() as query:
+            stored = read_stored(query, whole=stored_tables(endpoints))
         reader = CachetReader(connection.settings, stored, by_id, connection.log)
         # A run of checks alone asks Cachet for nothing.
         reads = reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}

@@ -25,8 +25,8 @@ from dagster._utils.schedules import cron_string_iterator
 
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.tables import Table
-from cachet_dagster.warehouse import Database
-from cachet_dagster.warehouse.quality import PROMISES, Dataset, Loaded, Verdict, judged, promises
+from cachet_dagster.warehouse import Warehouse
+from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged, promises
 
 from .specs import ENDPOINT_TAG, asset_key
 
@@ -53,7 +53,7 @@ def check_keys(table: str) -> list[AssetCheckKey]:
 
 
 def check_results(
-    database: Database,
+    warehouse: Warehouse,
     wanted: Collection[AssetCheckKey],
     loaded: Mapping[str, Loaded],
     *,
@@ -62,7 +62,7 @@ def check_results(
     """Evaluate checks in the order of tables and promises.
 
     Args:
-        database: Where the tables are.
+        warehouse: Where the tables are.
         wanted: The checks that the run selected.
         loaded: What the run's load said, by table. A table that the run has not loaded is judged as it is, by
             the promises that concern no load.
@@ -78,10 +78,9 @@ def check_results(
     ]
     if not todo:
         return
-    with database.reading() as opened:
-        dataset = None if opened is None else Dataset(opened, database)
+    with warehouse.reading() as session:
         verdicts = [
-            (table, promise, judged(promise, dataset, table, loaded.get(table.name, Loaded())))
+            (table, promise, judged(promise, session, table, loaded.get(table.name, Loaded())))
             for table, promise in todo
         ]
     for table, promise, verdict in verdicts:

@@ -1,6 +1,8 @@
-"""One way into the database: the single writer's lock, a dlt folder per run, and read-only looks."""
+"""One way into the data, whatever the destination: a protocol, and what needs no more than that."""
 
+from .busy import DatabaseBusy
 from .database import Database
 from .load import LoadFailed, load
+from .protocol import Session, Warehouse
 
-__all__ = ["Database", "LoadFailed", "load"]
+__all__ = ["Database", "DatabaseBusy", "LoadFailed", "Session", "Warehouse", "load"]

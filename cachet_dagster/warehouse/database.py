@@ -1,4 +1,4 @@
-"""The DuckDB file: its name, who may open it when, and what it holds already.
+"""A DuckDB file as a warehouse: its name, and who may open it when.
 
 The file's name is also the dlt destination's name, because that is how dlt's own commands find it again
 from any folder. Nothing is opened without the lock, and nothing that does not exist is created by looking.
@@ -9,27 +9,29 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
+from dlt.common.destination import TDestinationReferenceArg
+from dlt.common.typing import TLoaderFileFormat
+from dlt.extract import DltResource
 
-from cachet_dagster.source.errors import CachetError, SettingsError
-from cachet_dagster.source.rows import Row
-from cachet_dagster.source.stored import Query
+from cachet_dagster.source.errors import SettingsError
 
+from .busy import DatabaseBusy
+from .duckdb_session import DuckDBSession
 from .folder import run_folder
 from .lock import LockTimeout, locked
 from .names import DATASET, PIPELINE, checked_name
-
-
-class DatabaseBusy(CachetError):
-    """Somebody else holds the database."""
+from .protocol import Session
 
 
 class Database:
-    """One dataset in a DuckDB file, which may hold several.
+    """One dataset in a DuckDB file, which may hold several (see `Warehouse`).
 
     Args:
         path: Where it is or is to be; its name ends in `.duckdb`.
@@ -42,6 +44,9 @@ class Database:
     Raises:
         SettingsError: No database can be there.
     """
+
+    destination_type = "duckdb"
+    loader_file_format: TLoaderFileFormat = "parquet"
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class Database:
             ) from error
         self.dataset = checked_name("dataset", dataset)
         self.pipeline_name = checked_name("pipeline", pipeline_name)
+        self.name = str(self.path)
         self.wait = wait
         self.keep_loads = keep_loads
         self.log = log
@@ -86,17 +92,12 @@ class Database:
                 f"the database {self.path} is a folder", "Set CACHET_DATABASE to a path that ends in .duckdb."
             )
 
-    @property
-    def name(self) -> str:
-        """The dlt destination's name."""
-        return self.path.stem
-
     @contextlib.contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    def writing(self, *, create: bool = False) -> Iterator[DuckDBSession]:
         """Be the only one who uses the file, waiting for others first.
 
         The connection is open until the end, so no other process can come between what is done meanwhile,
-        through it or through others of this process. It is None where the file does not exist.
+        through it or through others of this process. Where the file does not exist every table is missing.
 
         Args:
             create: Whether to make the file where there is none.
@@ -109,61 +110,72 @@ class Database:
         with self._lock(exclusive=True):
             if create and not self.path.exists():
                 self._create()
-            if not self.path.exists():
-                yield None
-                return
-            connection = self._open(deadline, read_only=False)
-            try:
-                yield connection
-            finally:
-                connection.close()
+            with self._session(deadline, read_only=False) as session:
+                yield session
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """Open the file read-only, among other readers; None where it does not exist yet.
+    def reading(self) -> Iterator[DuckDBSession]:
+        """Open the file read-only, among other readers; where it does not exist every table is missing.
 
         Raises:
             SettingsError: What is there is no DuckDB file, or cannot be read.
             DatabaseBusy: Others wrote to it for longer than the bound.
         """
-        if not self.path.exists():
-            yield None
-            return
         deadline = time.monotonic() + self.wait
-        with self._lock(exclusive=False):
-            connection = self._open(deadline, read_only=True)
-            try:
-                yield connection
-            finally:
-                connection.close()
+        lock = self._lock(exclusive=False) if self.path.exists() else contextlib.nullcontext()
+        with lock, self._session(deadline, read_only=True) as session:
+            yield session
 
     def probe(self) -> None:
         """Raise what would keep a load from being written, before requests are spent on it."""
         with self.writing():
             try:
-                with run_folder(self.path):
+                with self.run_folder():
                     return
             except OSError as error:
                 raise self._unwritable(_reason(error)) from error
 
-    def query(self, connection: duckdb.DuckDBPyConnection | None) -> Query:
-        """Return a query over the dataset through an open connection; without one every table is missing."""
+    def turn(self, what: str, *, wait: float) -> AbstractContextManager[None]:
+        """Keep others who know this file, on this machine, from doing the same meanwhile."""
+        return locked(self.path.with_name(f"{self.path.name}.{what}"), exclusive=True, wait=wait)
 
-        def query(table: str, sql: str) -> list[Row] | None:
-            if connection is None:
-                return None
-            try:
-                found = connection.execute(sql.replace("{table}", self.table(table)))
-            except duckdb.CatalogException:
-                return None
-            names = [column[0] for column in found.description]
-            return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    def run_folder(self) -> AbstractContextManager[Path]:
+        """Make a dlt folder for one run beside the file, and remove it afterwards."""
+        return run_folder(self.path)
 
-        return query
+    def destination(self, run: str) -> TDestinationReferenceArg:
+        """Return the dlt destination; one run at a time uses it."""
+        return dlt.destinations.duckdb(
+            # A destination that is named, without a path, is found again from any folder.
+            destination_name=self.path.stem,
+            local_dir=str(self.path.parent),
+            replace_strategy="insert-from-staging",
+            # Left unsaid, dlt empties and fills a table in one transaction only where its columns happen to
+            # spell CREATE, ALTER or DROP (`created_at`); others are lost by a kill in between.
+            supports_transactions=True,
+        )
 
-    def table(self, name: str) -> str:
-        """Return a table's name in SQL."""
-        return f'"{self.dataset}"."{name}"'
+    def sync(self, pipeline: dlt.Pipeline) -> None:
+        """Bring a pipeline up to the file's state and schemas; looking makes no file."""
+        pipeline.set_local_state_val("initial_cwd", str(self.path.parent))
+        if self.path.exists():
+            pipeline.sync_destination()
+
+    def prepare(self, resources: Sequence[DltResource]) -> None:
+        """Leave resources as they are."""
+
+    def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
+        """Drop the staging dataset: a second copy of the rows."""
+        session.execute(f'DROP SCHEMA IF EXISTS "{self.dataset}_staging" CASCADE')
+
+    @contextlib.contextmanager
+    def _session(self, deadline: float, *, read_only: bool) -> Iterator[DuckDBSession]:
+        exists = self.path.exists()
+        connection = self._open(deadline, read_only=read_only) if exists else duckdb.connect(":memory:")
+        try:
+            yield DuckDBSession(connection, self.dataset)
+        finally:
+            connection.close()
 
     def _lock(self, *, exclusive: bool) -> Any:
         return _translated(
@@ -193,10 +205,7 @@ class Database:
         while True:
             self._check_kind()
             try:
-                connection = duckdb.connect(str(self.path), read_only=read_only)
-                # Times come back as UTC, whatever zone this machine is in.
-                connection.execute("SET TimeZone = 'UTC'")
-                return connection
+                return duckdb.connect(str(self.path), read_only=read_only)
             except duckdb.Error as error:
                 who = _holder(error)
                 if who is None:

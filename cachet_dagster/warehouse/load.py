@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
+from dlt.common.destination.exceptions import DestinationException
 from dlt.common.pipeline import LoadInfo
 from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -21,11 +23,16 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.errors import CachetError
 
-from .database import Database
-from .folder import run_folder
 from .pipelines_folder import publish
+from .protocol import Session, Warehouse
 
 logger = logging.getLogger("cachet_dagster")
+
+_REPEATED_ROWS = 100
+"""Newest observations among which runs at once can have left a repeated one."""
+
+_OLD_RECORDS = 10_000
+"""Records of loads removed at a time."""
 
 
 class LoadFailed(CachetError):
@@ -35,11 +42,11 @@ class LoadFailed(CachetError):
         return f"{self.what}. Each table is whole: as it was, or as it was read now. {self.remedy}".rstrip()
 
 
-def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo, dict[str, int]]:
-    """Load resources into the database as one package, waiting for other runs first.
+def load(warehouse: Warehouse, resources: Sequence[DltResource]) -> tuple[LoadInfo, dict[str, int]]:
+    """Load resources as one package, waiting for other runs first.
 
     Args:
-        database: Where to load.
+        warehouse: Where to load.
         resources: What to load.
 
     Returns:
@@ -47,25 +54,25 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
 
     Raises:
         LoadFailed: The package could not be loaded.
-        SettingsError: The database cannot be opened or written.
+        SettingsError: The warehouse cannot be opened or written.
         DatabaseBusy: Others held it for longer than the bound.
     """
-    with contextlib.ExitStack() as until_loaded, _explained(database):
-        with database.writing() as stored:
-            folder = until_loaded.enter_context(run_folder(database.path))
-            pipeline = until_loaded.enter_context(_pipeline(database, folder))
-            if stored:
-                pipeline.sync_destination()
-        source = DltSource(dlt.Schema(database.pipeline_name), "cachet_source", list(resources))
+    run = uuid.uuid4().hex[:8]
+    with contextlib.ExitStack() as until_loaded, _explained(warehouse):
+        with warehouse.writing():
+            folder = until_loaded.enter_context(warehouse.run_folder())
+            pipeline = until_loaded.enter_context(_pipeline(warehouse, folder, run))
+            warehouse.sync(pipeline)
+        warehouse.prepare(resources)
+        source = DltSource(dlt.Schema(warehouse.pipeline_name), "cachet_source", list(resources))
         source.max_table_nesting = 0
-        pipeline.extract(source, loader_file_format="parquet")
+        pipeline.extract(source, loader_file_format=warehouse.loader_file_format)
         pipeline.normalize()
-        with database.writing(create=True) as connection:
+        with warehouse.writing(create=True) as session:
             with _quiet():
                 info = pipeline.load()
-            assert connection is not None
-            _drop_repeated(connection, database)
-            _tidy(connection, database)
+            _drop_repeated(session)
+            _tidy(session, warehouse, pipeline)
             publish(Path(pipeline.working_dir))
         trace = pipeline.last_trace
         counts = trace.last_normalize_info.row_counts if trace and trace.last_normalize_info else {}
@@ -73,23 +80,14 @@ def load(database: Database, resources: Sequence[DltResource]) -> tuple[LoadInfo
 
 
 @contextlib.contextmanager
-def _pipeline(database: Database, folder: Path) -> Iterator[dlt.Pipeline]:
+def _pipeline(warehouse: Warehouse, folder: Path, run: str) -> Iterator[dlt.Pipeline]:
     pipeline = dlt.pipeline(
-        database.pipeline_name,
+        warehouse.pipeline_name,
         pipelines_dir=str(folder),
-        # A destination that is named, without a path, is found again from any folder.
-        destination=dlt.destinations.duckdb(
-            destination_name=database.name,
-            local_dir=str(database.path.parent),
-            replace_strategy="insert-from-staging",
-            # Left unsaid, dlt empties and fills a table in one transaction only where its columns happen to
-            # spell CREATE, ALTER or DROP (`created_at`); others are lost by a kill in between.
-            supports_transactions=True,
-        ),
-        dataset_name=database.dataset,
+        destination=warehouse.destination(run),
+        dataset_name=warehouse.dataset,
     )
     try:
-        pipeline.set_local_state_val("initial_cwd", str(database.path.parent))
         yield pipeline
     finally:
         # dlt remembers the pipeline made last, whose folder is about to go.
@@ -110,53 +108,61 @@ def _quiet() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _drop_repeated(connection: duckdb.DuckDBPyConnection, database: Database) -> None:
+def _drop_repeated(session: Session) -> None:
     """Drop observations that say what the one before says: two runs at once have both seen the same change."""
     for table in [name for name in TABLES if FILLED_BY[name].kind.appends]:
-        columns = [
-            f'"{name}"'
-            for (name,) in connection.execute(
-                "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
-                [database.dataset, table],
-            ).fetchall()
-            if name != "observed_at" and not name.startswith("_dlt_")
+        newest = (
+            session(table, f"SELECT * FROM {{table}} ORDER BY observed_at DESC LIMIT {_REPEATED_ROWS}") or []
+        )
+        newest.sort(key=lambda row: (row["observed_at"], row["_dlt_load_id"], row["_dlt_id"]))
+        content = [
+            {
+                name: value
+                for name, value in row.items()
+                if name != "observed_at" and not name.startswith("_dlt_")
+            }
+            for row in newest
         ]
-        if columns:
-            said = f"row({', '.join(columns)})"
-            connection.execute(
-                f"DELETE FROM {database.table(table)} WHERE rowid IN (SELECT rowid FROM"
-                f" (SELECT rowid, {said} = lag({said}) OVER (ORDER BY observed_at, rowid) AS repeated"
-                f" FROM {database.table(table)}) WHERE repeated)"
-            )
+        repeated = [
+            row["_dlt_id"]
+            for row, this, before in zip(newest[1:], content[1:], content, strict=False)
+            if this == before
+        ]
+        if repeated:
+            session.delete(table, f"_dlt_id IN ({', '.join(map(_literal, repeated))})")
 
 
-def _tidy(connection: duckdb.DuckDBPyConnection, database: Database) -> None:
-    """Drop what a load leaves: a second copy of the rows in dlt's staging dataset, and its oldest records.
+def _tidy(session: Session, warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
+    """Drop what loads leave: rows in staging datasets, and dlt's oldest records.
 
     It only warns where that fails, since the next load does it too. dlt finds its state through the record
     of the load that brought it, so such records stay.
     """
-    loads, state = database.table("_dlt_loads"), database.table("_dlt_pipeline_state")
     try:
-        connection.execute(f'DROP SCHEMA IF EXISTS "{database.dataset}_staging" CASCADE')
-        counted = connection.execute(f"SELECT count(*) FROM {loads}").fetchone()
-        if counted and counted[0] > database.keep_loads:
-            connection.execute(
-                f"DELETE FROM {loads} WHERE load_id NOT IN"
-                f" (SELECT load_id FROM {loads} ORDER BY inserted_at DESC, load_id DESC LIMIT ?)"
-                f" AND load_id NOT IN (SELECT _dlt_load_id FROM {state})",
-                [database.keep_loads],
-            )
-    except duckdb.Error as error:
+        warehouse.settle(session, pipeline)
+        state = session.table("_dlt_pipeline_state")
+        oldest = session(
+            "_dlt_loads",
+            f"SELECT load_id FROM {{table}} WHERE load_id NOT IN (SELECT _dlt_load_id FROM {state})"
+            f" ORDER BY inserted_at DESC, load_id DESC LIMIT {_OLD_RECORDS} OFFSET {warehouse.keep_loads}",
+        )
+        if oldest:
+            listed = ", ".join(_literal(row["load_id"]) for row in oldest)
+            session.delete("_dlt_loads", f"load_id IN ({listed})")
+    except session.errors as error:
         logger.warning("the load is done, but what it left behind stays until the next one (%s)", error)
 
 
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 @contextlib.contextmanager
-def _explained(database: Database) -> Iterator[None]:
+def _explained(warehouse: Warehouse) -> Iterator[None]:
     """Say what an error means for a person: dlt's own speaks of pending packages, of which none stay."""
     try:
         yield
-    except (PipelineStepFailed, OSError, duckdb.Error) as error:
+    except (PipelineStepFailed, DestinationException, OSError, duckdb.Error) as error:
         cause: Any = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
@@ -164,7 +170,7 @@ def _explained(database: Database) -> Iterator[None]:
         step = f" at {error.step}" if isinstance(error, PipelineStepFailed) else ""
         full = any(words in str(error).lower() for words in _DISK_FULL)
         raise LoadFailed(
-            f"loading into {database.path} failed{step} ({text[:300]})",
+            f"loading into {warehouse.name} failed{step} ({text[:300]})",
             "The disk is full: make room, then run again." if full else "Run again; nothing is left behind.",
         ) from error
 

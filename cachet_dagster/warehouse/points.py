@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,8 +24,8 @@ from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
 
-from .database import Database
 from .load import load
+from .protocol import Session, Warehouse
 
 TOLD_SECONDS = 10.0
 """Seconds between two lines on how a long load goes on."""
@@ -72,17 +71,17 @@ class MetricLoaded:
 
 @dataclass
 class PointsLoad:
-    """Loads the points of metrics into a database.
+    """Loads the points of metrics into a warehouse.
 
     Args:
         settings: Where, as whom and within which bounds to read.
-        database: Where to load.
+        warehouse: Where to load.
         log: Told in words what a person may want to know while waiting.
         step_rows: Rows after which what was read is loaded.
     """
 
     settings: CachetSettings
-    database: Database
+    warehouse: Warehouse
     log: Callable[[str], None]
     step_rows: int = STEP_ROWS
     reader: CachetReader = field(init=False)
@@ -108,8 +107,8 @@ class PointsLoad:
         Raises:
             CachetError: Nothing could be read, or a package could not be loaded.
         """
-        with self.database.reading() as opened:
-            cursors = read_cursors(self.database.query(opened))
+        with self.warehouse.reading() as session:
+            cursors = read_cursors(session)
         highest = {metric_id: cursor.last_id for metric_id, cursor in cursors.items()}
         loaded: dict[int, MetricLoaded] = defaultdict(lambda: MetricLoaded(0))
         seen: dict[int, list[pa.ChunkedArray]] = defaultdict(list)
@@ -156,11 +155,11 @@ class PointsLoad:
 
     def prune(self, metric_ids: Sequence[int]) -> int:
         """Remove the points of all metrics but these, and return how many rows that were."""
-        with self.database.writing() as connection:
-            if connection is None or not _exists(connection, self.database):
+        with self.warehouse.writing() as session:
+            if not session.columns(_TABLE):
                 return 0
-            connection.register("kept", pa.table({"id": pa.array(metric_ids, pa.int64())}))
-            return _deleted(connection, self.database, "metric_id NOT IN (SELECT id FROM kept)")
+            kept = pa.chunked_array([pa.array(metric_ids, pa.int64())])
+            return session.delete_absent(_TABLE, "metric_id IS NOT NULL", "metric_id", kept)
 
     def _merge(
         self, batch: Sequence[MetricStep], highest: dict[int, int]
@@ -179,7 +178,7 @@ class PointsLoad:
             # Only `tables` holds them from here on, and it is empty before the most memory is taken.
             step.rows = SCHEMA.empty_table()
         if tables:
-            load(self.database, [metric_points_resource(lambda: _drained(tables))])
+            load(self.warehouse, [metric_points_resource(lambda: _drained(tables))])
         return new, changed
 
     def _differing(
@@ -188,9 +187,9 @@ class PointsLoad:
         """Return what is new or differs in tables of GROUP_ROWS, and how many of each metric is new and differs."""
         parts = [split(step.rows, highest.get(step.metric_id, 0)) for step in batch]
         new, known = _concatenated(above for _, above in parts), _concatenated(below for below, _ in parts)
-        with self.database.reading() as opened:
-            missing = opened is None or not _exists(opened, self.database)
-            fresh = _fresh(opened, self.database, known)
+        with self.warehouse.reading() as session:
+            missing = not session.columns(_TABLE)
+            fresh = _all_added(known) if missing or not known.num_rows else _fresh(session, known)
         added = fresh.column("added")
         differing = fresh.drop_columns(["added"]).cast(known.schema)
         rows = by_id(_concatenated([differing, new]))
@@ -207,26 +206,19 @@ class PointsLoad:
         deleted: Counter[int] = Counter()
         if not seen:
             return deleted
-        with self.database.writing() as connection:
-            if connection is None or not _exists(connection, self.database):
+        with self.warehouse.writing() as session:
+            if not session.columns(_TABLE):
                 return deleted
             for metric_id, arrays in seen.items():
                 ids = pa.chunked_array([chunk for array in arrays for chunk in array.chunks], pa.int64())
-                connection.register("present", pa.table({"id": ids}))
-                deleted[metric_id] = _deleted(
-                    connection,
-                    self.database,
-                    "metric_id = ? AND id NOT IN (SELECT id FROM present)",
-                    metric_id,
-                )
-                connection.unregister("present")
+                deleted[metric_id] = session.delete_absent(_TABLE, f"metric_id = {metric_id:d}", "id", ids)
         return deleted
 
     def _totals(self, metric_ids: Sequence[int]) -> dict[int, Cursor]:
         if not metric_ids:
             return {}
-        with self.database.reading() as opened:
-            return read_cursors(self.database.query(opened))
+        with self.warehouse.reading() as session:
+            return read_cursors(session)
 
 
 @contextlib.contextmanager
@@ -252,38 +244,22 @@ def _concatenated(tables: Iterable[pa.Table]) -> pa.Table:
     return table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
 
 
-def _fresh(connection: duckdb.DuckDBPyConnection | None, database: Database, batch: pa.Table) -> pa.Table:
+def _all_added(batch: pa.Table) -> pa.Table:
+    return batch.append_column("added", pa.array([True] * batch.num_rows, pa.bool_()))
+
+
+def _fresh(session: Session, batch: pa.Table) -> pa.Table:
     """Return the rows that are new or differ from the stored ones, with a column `added` that tells which."""
-    if connection is None or not batch.num_rows or not _exists(connection, database):
-        return batch.append_column("added", pa.array([True] * batch.num_rows, pa.bool_()))
     differs = [f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"]
     if batch.schema.names != SCHEMA.names:
-        # Rows of a shape that nobody foresaw are all written: the database may not have their columns yet.
+        # Rows of a shape that nobody foresaw are all written: the table may not have their columns yet.
         differs = ["true"]
-    connection.register("batch", batch)
-    try:
-        return connection.sql(
-            "SELECT batch.*, stored.id IS NULL AS added"
-            f" FROM batch LEFT JOIN {database.table(_TABLE)} stored USING (id)"
-            f" WHERE stored.id IS NULL OR {' OR '.join(differs)} ORDER BY batch.id"
-        ).to_arrow_table()
-    finally:
-        connection.unregister("batch")
-
-
-def _exists(connection: duckdb.DuckDBPyConnection, database: Database) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-        [database.dataset, _TABLE],
+    return session.compared(
+        _TABLE,
+        batch,
+        "SELECT batch.*, stored.id IS NULL AS added FROM batch LEFT JOIN {stored} stored USING (id)"
+        f" WHERE stored.id IS NULL OR {' OR '.join(differs)} ORDER BY batch.id",
     )
-    return bool(found.fetchall())
-
-
-def _deleted(connection: duckdb.DuckDBPyConnection, database: Database, condition: str, *values: int) -> int:
-    counted = connection.execute(
-        f"DELETE FROM {database.table(_TABLE)} WHERE {condition}", list(values)
-    ).fetchone()
-    return counted[0] if counted else 0
 
 
 def _by_metric(rows: pa.Table) -> Counter[int]:

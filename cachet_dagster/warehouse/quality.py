@@ -1,4 +1,4 @@
-"""What the tables promise, one function a promise, each a question that DuckDB answers.
+"""What the tables promise, one function a promise, each a question that any SQL destination answers.
 
 A judge says whether the promise holds, which rows break it (ten at most), and the SQL that shows them all.
 It names keys, ids, codes and columns only: texts of a status page come from outside, and whoever shows a
@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
-
-import duckdb
 
 from cachet_dagster.source.endpoints import FILLED_BY
 from cachet_dagster.source.tables import Table
 
-from .database import Database
+from .protocol import Session
 
 SHOWN = 10
 """Rows that a verdict shows at most."""
@@ -30,14 +28,6 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 FEW = 10
 """Rows whose loss is everyday work, whatever fraction of a table they are."""
 
-_TYPES = {
-    "bigint": "BIGINT",
-    "text": "VARCHAR",
-    "bool": "BOOLEAN",
-    "double": "DOUBLE",
-    "timestamp": "TIMESTAMP WITH TIME ZONE",
-    "json": "JSON",
-}
 # A scheduled, completed or published time may lie in the future by design.
 # All keys at once take 300 MB for five million points.
 _SLICE_ROWS = 500_000
@@ -45,22 +35,6 @@ _SLICE_ROWS = 500_000
 _PAST = ("created_at", "updated_at", "observed_at")
 
 Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """An open connection to a dataset's database, and the dataset's names for tables."""
-
-    connection: duckdb.DuckDBPyConnection
-    database: Database
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
-        """Run SQL over tables by their whole names."""
-        return self.connection.execute(sql, list(values))
-
-    def table(self, name: str) -> str:
-        """Return a table's name in SQL."""
-        return self.database.table(name)
 
 
 @dataclass(frozen=True)
@@ -115,7 +89,7 @@ class Promise:
     name: str
     says: str
     applies: Callable[[Table], bool]
-    judge: Callable[[Dataset, Table, Loaded], Verdict]
+    judge: Callable[[Session, Table, Loaded], Verdict]
     of_load: bool = False
 
 
@@ -124,38 +98,36 @@ def promises(table: Table) -> list[Promise]:
     return [promise for promise in PROMISES if promise.applies(table)]
 
 
-def judged(promise: Promise, dataset: Dataset | None, table: Table, loaded: Loaded) -> Verdict:
+def judged(promise: Promise, session: Session, table: Table, loaded: Loaded) -> Verdict:
     """Judge a promise; whatever keeps it from being judged breaks it."""
-    if dataset is None or not _exists(dataset, table.name):
-        return Verdict(False, "The table has not been loaded yet.", "warn")
     try:
-        return promise.judge(dataset, table, loaded)
-    except duckdb.Error as error:
+        if not session.columns(table.name):
+            return Verdict(False, "The table has not been loaded yet.", "warn")
+        verdict = promise.judge(session, table, loaded)
+        return replace(verdict, sql=session.text(verdict.sql)) if verdict.sql else verdict
+    except session.errors as error:
         # The binder's message may repeat what is in the database.
         reason = _plain(str(error).splitlines()[0], keep=" .:,")
         return Verdict(False, f"It could not be checked: {reason[:200]}")
 
 
-def key_unique_and_not_null(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
+def key_unique_and_not_null(session: Session, table: Table, _loaded: Loaded) -> Verdict:
     """No two rows share a key, and none lacks it."""
-    key = _key(table)
+    key, name = _key(table), session.table(table.name)
     nulls = " OR ".join(f"{_quoted(column)} IS NULL" for column in table.key)
-    sql = (
-        f'SELECT {key}, count(*) AS "rows" FROM {dataset.table(table.name)} GROUP BY ALL'
-        f" HAVING count(*) > 1 OR {nulls}"
-    )
-    rows_in_all = _count(dataset, table)
-    slices = max(1, math.ceil(rows_in_all / _SLICE_ROWS))
-    broken = any(
-        dataset.execute(
-            f"SELECT 1 FROM {dataset.table(table.name)} WHERE hash({key}) % {slices} = {part}"
-            f" GROUP BY {key} HAVING count(*) > 1 OR {nulls} LIMIT 1"
-        ).fetchall()
-        for part in range(slices)
+    sql = f'SELECT {key}, count(*) AS "rows" FROM {name} GROUP BY {key} HAVING count(*) > 1 OR {nulls}'
+    rows_in_all = _count(session, table)
+    first = next(column for column in table.columns if column.name == table.key[0])
+    # An observation's key is a time, but there are few of them.
+    slices = max(1, math.ceil(rows_in_all / _SLICE_ROWS)) if first.data_type == "bigint" else 1
+    within = [f" WHERE abs({_quoted(first.name)}) % {slices} = {part}" for part in range(slices)]
+    broken = _any(session, f"SELECT 1 AS broken FROM {name} WHERE {nulls}") or any(
+        _any(session, f"SELECT 1 AS broken FROM {name}{where} GROUP BY {key} HAVING count(*) > 1")
+        for where in (within if slices > 1 else [""])
     )
     if not broken:
         return Verdict(True, f"{rows_in_all:,} rows, each with a key of its own.")
-    found, rows = _broken(dataset, sql, key)
+    found, rows = _broken(session, sql, key)
     return Verdict(
         False,
         f"{_n(found, 'key')} {'is' if found == 1 else 'are'} null or of several rows: {_keys(table, rows)}.",
@@ -165,30 +137,31 @@ def key_unique_and_not_null(dataset: Dataset, table: Table, _loaded: Loaded) -> 
     )
 
 
-def references_resolve(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
+def references_resolve(session: Session, table: Table, _loaded: Loaded) -> Verdict:
     """Ids of other rows lead to rows: always within one endpoint; else what leads nowhere is counted."""
     notes, parts, severity = [], [], "warn"
     for reference in table.references:
-        if not _exists(dataset, reference.table):
+        if not session.columns(reference.table):
             notes.append(f"{reference.table} has not been loaded yet.")
             continue
         column = _quoted(reference.column)
         parts.append(
             f"SELECT {_key(table)}, {column} AS missing_id, '{reference.table}' AS missing_from"
-            f" FROM {dataset.table(table.name)} WHERE {column} IS NOT NULL"
-            f" AND {column} NOT IN (SELECT id FROM {dataset.table(reference.table)})"
+            f" FROM {session.table(table.name)} WHERE {column} IS NOT NULL"
+            f" AND {column} NOT IN (SELECT id FROM {session.table(reference.table)})"
         )
         # What an endpoint gives is loaded as one: there nothing may lead nowhere.
-        if FILLED_BY[reference.table] is FILLED_BY[table.name] and _any(dataset, parts[-1]):
+        if FILLED_BY[reference.table] is FILLED_BY[table.name] and _any(session, parts[-1]):
             severity = "error"
     sql = " UNION ALL ".join(parts)
-    found, rows = _broken(dataset, sql, _key(table)) if parts else (0, [])
+    found, rows = _broken(session, sql, _key(table)) if parts else (0, [])
     if not found:
         return Verdict(True, " ".join(["Every reference leads to a row.", *notes] if parts else notes))
-    missing = dataset.execute(
-        f"SELECT missing_from, count(*), count(DISTINCT missing_id) FROM ({sql}) GROUP BY ALL ORDER BY ALL"
+    missing = session.execute(
+        "SELECT missing_from, count(*) AS n, count(DISTINCT missing_id) AS ids"
+        f" FROM ({sql}) AS found GROUP BY missing_from ORDER BY missing_from"
     ).fetchall()
-    total = _n(_count(dataset, table), "row")
+    total = _n(_count(session, table), "row")
     said = "; ".join(
         f"{_n(distinct, 'id')} that {parent} does not hold, in {count:,} of {total}"
         for parent, count, distinct in missing
@@ -203,18 +176,18 @@ def references_resolve(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdi
     return Verdict(False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql)
 
 
-def rows_equal_to_the_endpoint(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
+def rows_equal_to_the_endpoint(session: Session, table: Table, loaded: Loaded) -> Verdict:
     """The table holds the rows that the endpoint gave, no more and no less."""
     if loaded.metrics is not None:
-        return _points_equal(dataset, table, loaded.metrics)
-    sql = f"SELECT {_key(table)} FROM {dataset.table(table.name)} ORDER BY ALL"
-    held = _count(dataset, table)
+        return _points_equal(session, table, loaded.metrics)
+    sql = f"SELECT {_key(table)} FROM {session.table(table.name)} ORDER BY {_key(table)}"
+    held = _count(session, table)
     if loaded.keys is None:
         if held == loaded.rows:
             return Verdict(True, f"{held:,} rows: those from before, and those that were added.")
         said = f"The table holds {_n(held, 'row')}; with what was added it should be {loaded.rows:,}."
         return Verdict(False, f"{said} {_OTHER_WRITER}", found=abs(held - loaded.rows), sql=sql)
-    stored = dataset.execute(sql).fetchall()
+    stored = session.execute(sql).fetchall()
     read = set(loaded.keys)
     lost, odd = sorted(read.difference(stored)), sorted(set(stored) - read)
     if not lost and not odd and held == len(loaded.keys):
@@ -226,7 +199,7 @@ def rows_equal_to_the_endpoint(dataset: Dataset, table: Table, loaded: Loaded) -
     return Verdict(False, f"{said}{shown}. {_OTHER_WRITER}", found=max(len(marked), 1), rows=rows, sql=sql)
 
 
-def no_sudden_loss(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
+def no_sudden_loss(session: Session, table: Table, loaded: Loaded) -> Verdict:
     """A load does not cost a table more than a fraction of its rows."""
     before, now = loaded.before or 0, loaded.rows
     if not before:
@@ -235,7 +208,7 @@ def no_sudden_loss(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
     if lost < FEW or lost <= loaded.max_loss * before:
         return Verdict(True, f"{before:,} rows before, {now:,} now.")
     rows: list[dict[str, Any]] = []
-    sql = f"SELECT count(*) FROM {dataset.table(table.name)}"
+    sql = f"SELECT count(*) FROM {session.table(table.name)}"
     if loaded.metrics is not None:
         losses = sorted(
             (after - then, metric, then, after) for metric, (then, after) in loaded.metrics.items()
@@ -245,7 +218,7 @@ def no_sudden_loss(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
             for change, metric, then, after in losses[:SHOWN]
             if change < 0
         ]
-        sql = f"SELECT metric_id, count(*) FROM {dataset.table(table.name)} GROUP BY ALL ORDER BY ALL"
+        sql = _POINTS_OF_EACH.format(table=session.table(table.name))
     return Verdict(
         False,
         f"{before:,} rows before, {now:,} now: {lost / before:.0%} are gone. If Cachet has really lost them, the "
@@ -257,44 +230,39 @@ def no_sudden_loss(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
     )
 
 
-def columns_as_declared(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
+def columns_as_declared(session: Session, table: Table, _loaded: Loaded) -> Verdict:
     """The table has its declared columns, and no others with values in them."""
-    held = dict(
-        dataset.execute(
-            "SELECT column_name, data_type FROM information_schema.columns"
-            " WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-            [dataset.database.dataset, table.name],
-        ).fetchall()
-    )
+    held = session.columns(table.name)
     wrong = [
         f"{column.name} is missing"
         if column.name not in held
-        else f"{column.name} is {_plain(held[column.name], keep=' ')}, not {_TYPES[column.data_type]}"
+        else f"{column.name} is {_plain(held[column.name], keep=' ')}, not {column.data_type}"
         for column in table.columns
-        if held.get(column.name) != _TYPES[column.data_type]
+        if held.get(column.name) != column.data_type
     ]
     if wrong:
         return Verdict(
             False,
             f"Declared columns are not as declared: {', '.join(wrong)}. Drop the table and load it again.",
             found=len(wrong),
-            sql=f"DESCRIBE {dataset.table(table.name)}",
+            sql=f"SELECT * FROM {session.table(table.name)} LIMIT 0",
         )
     declared = {column.name for column in table.columns}
     others = [name for name in held if name not in declared and not name.startswith("_dlt_")]
     if others:
-        counts = dataset.execute(
-            f"SELECT {', '.join(f'count({_quoted(name)})' for name in others)} FROM {dataset.table(table.name)}"
+        counts = session.execute(
+            f"SELECT {', '.join(f'count({_quoted(name)}) AS c{at}' for at, name in enumerate(others))}"
+            f" FROM {session.table(table.name)}"
         ).fetchall()[0]
         others = [name for name, count in zip(others, counts, strict=True) if count]
     if not others:
         return Verdict(True, f"{len(declared)} columns, as declared.")
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{name.replace(chr(39), chr(39) * 2)}' AS \"column\""
-        f" FROM {dataset.table(table.name)} WHERE {_quoted(name)} IS NOT NULL"
+        f" FROM {session.table(table.name)} WHERE {_quoted(name)} IS NOT NULL"
         for name in others
     )
-    found, rows = _broken(dataset, sql, _key(table))
+    found, rows = _broken(session, sql, _key(table))
     named = ", ".join(_plain(name) for name in others[:SHOWN])
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return Verdict(
@@ -308,20 +276,21 @@ def columns_as_declared(dataset: Dataset, table: Table, _loaded: Loaded) -> Verd
     )
 
 
-def codes_known(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
+def codes_known(session: Session, table: Table, _loaded: Loaded) -> Verdict:
     """Codes are those that Cachet is known to use; a null is an answer."""
     coded = [column for column in table.columns if column.codes]
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{column.name}' AS \"column\", {_quoted(column.name)} AS code"
-        f" FROM {dataset.table(table.name)}"
+        f" FROM {session.table(table.name)}"
         f" WHERE {_quoted(column.name)} NOT IN ({', '.join(map(str, column.codes or {}))})"
         for column in coded
     )
-    found, rows = _broken(dataset, sql, _key(table))
+    found, rows = _broken(session, sql, _key(table))
     if not found:
         return Verdict(True, f"Every {' and '.join(column.name for column in coded)} is a known code.")
-    codes = dataset.execute(
-        f'SELECT "column", code, count(*) FROM ({sql}) GROUP BY ALL ORDER BY ALL LIMIT {SHOWN}'
+    codes = session.execute(
+        f'SELECT "column", code, count(*) AS n FROM ({sql}) AS found GROUP BY "column", code'
+        f' ORDER BY "column", code LIMIT {SHOWN}'
     ).fetchall()
     said = ", ".join(f"{column} {code} ({_n(count, 'row')})" for column, code, count in codes)
     return Verdict(
@@ -330,15 +299,15 @@ def codes_known(dataset: Dataset, table: Table, _loaded: Loaded) -> Verdict:
     )  # fmt: skip
 
 
-def times_not_in_the_future(dataset: Dataset, table: Table, loaded: Loaded) -> Verdict:
+def times_not_in_the_future(session: Session, table: Table, loaded: Loaded) -> Verdict:
     """What has happened did not happen after the server's clock, give or take `CLOCK_TOLERANCE`."""
     limit = (loaded.at + CLOCK_TOLERANCE).astimezone(timezone.utc)
     sql = " UNION ALL ".join(
-        f"SELECT {_key(table)}, '{name}' AS \"column\", {_quoted(name)} AS at FROM {dataset.table(table.name)}"
+        f"SELECT {_key(table)}, '{name}' AS \"column\", {_quoted(name)} AS at FROM {session.table(table.name)}"
         f" WHERE {_quoted(name)} > TIMESTAMPTZ '{limit.isoformat(sep=' ', timespec='seconds')}'"
         for name in _past_columns(table)
     )
-    found, rows = _broken(dataset, sql, _key(table))
+    found, rows = _broken(session, sql, _key(table))
     clock = f"{loaded.at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
     if not found:
         return Verdict(True, f"No time lies beyond the server's clock ({clock}).")
@@ -353,6 +322,7 @@ def times_not_in_the_future(dataset: Dataset, table: Table, loaded: Loaded) -> V
     )
 
 
+_POINTS_OF_EACH = "SELECT metric_id, count(*) AS n FROM {table} GROUP BY metric_id ORDER BY metric_id"
 _OTHER_WRITER = "Run it again; if it stays so, something else writes to the database."
 
 
@@ -419,9 +389,9 @@ PROMISES = (
 """All promises, in the order in which they are judged."""
 
 
-def _points_equal(dataset: Dataset, table: Table, metrics: Mapping[int, tuple[int, int]]) -> Verdict:
-    sql = f"SELECT metric_id, count(*) FROM {dataset.table(table.name)} GROUP BY ALL ORDER BY ALL"
-    held = dict(dataset.execute(sql).fetchall())
+def _points_equal(session: Session, table: Table, metrics: Mapping[int, tuple[int, int]]) -> Verdict:
+    sql = _POINTS_OF_EACH.format(table=session.table(table.name))
+    held = dict(session.execute(sql).fetchall())
     rows = [
         {"metric_id": metric, "rows_expected": expected, "rows_now": held.get(metric, 0)}
         for metric, (_, expected) in sorted(metrics.items())
@@ -437,30 +407,22 @@ def _points_equal(dataset: Dataset, table: Table, metrics: Mapping[int, tuple[in
     return Verdict(False, f"{said}: {named}. {_OTHER_WRITER}", found=len(rows), rows=rows[:SHOWN], sql=sql)
 
 
-def _broken(dataset: Dataset, sql: str, key: str) -> tuple[int, list[dict[str, Any]]]:
+def _broken(session: Session, sql: str, key: str) -> tuple[int, list[dict[str, Any]]]:
     """Return how many rows a query gives, and the first of them by key."""
-    found = int(dataset.execute(f"SELECT count(*) FROM ({sql})").fetchall()[0][0])
+    found = int(session.execute(f"SELECT count(*) AS n FROM ({sql}) AS found").fetchall()[0][0])
     if not found:
         return 0, []
-    first = dataset.execute(f"SELECT * FROM ({sql}) ORDER BY {key} LIMIT {SHOWN}")
-    names = [column[0] for column in first.description]
+    first = session.execute(f"SELECT * FROM ({sql}) AS found ORDER BY {key} LIMIT {SHOWN}")
+    names = [column[0].lower() for column in first.description]
     return found, [dict(zip(names, row, strict=True)) for row in first.fetchall()]
 
 
-def _any(dataset: Dataset, sql: str) -> bool:
-    return bool(dataset.execute(f"{sql} LIMIT 1").fetchall())
+def _any(session: Session, sql: str) -> bool:
+    return bool(session.execute(f"{sql} LIMIT 1").fetchall())
 
 
-def _count(dataset: Dataset, table: Table) -> int:
-    return int(dataset.execute(f"SELECT count(*) FROM {dataset.table(table.name)}").fetchall()[0][0])
-
-
-def _exists(dataset: Dataset, table: str) -> bool:
-    found = dataset.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-        [dataset.database.dataset, table],
-    )
-    return bool(found.fetchall())
+def _count(session: Session, table: Table) -> int:
+    return int(session.execute(f"SELECT count(*) AS n FROM {session.table(table.name)}").fetchall()[0][0])
 
 
 def _keys(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -48,9 +48,7 @@ def load_once(how: CachetSettings, database: Database, names: Sequence[str]) -> 
     lists = [name for name in names if name != "metric_points"]
     if lists:
         with database.reading() as opened:
-            stored = read_stored(
-                database.query(opened), whole=tables_to_look_at([ENDPOINTS[name] for name in lists])
-            )
+            stored = read_stored(opened, whole=tables_to_look_at([ENDPOINTS[name] for name in lists]))
         reads = CachetReader(how, stored).read(lists)
         resources = [
             table_resource(TABLES[table], partial(read.rows.get, table, []))
@@ -63,7 +61,7 @@ def load_once(how: CachetSettings, database: Database, names: Sequence[str]) -> 
         errors = {name: read.error for name, read in reads.items() if read.error is not None}
     if "metric_points" in names:
         with database.reading() as opened:
-            metrics = [row["id"] for row in database.query(opened)("metrics", "SELECT id FROM {table}") or []]
+            metrics = [row["id"] for row in opened("metrics", "SELECT id FROM {table}") or []]
         for one in PointsLoad(how, database, lambda _: None).run(metrics):
             if one.error is not None:
                 errors["metric_points"] = one.error
@@ -73,7 +71,7 @@ def load_once(how: CachetSettings, database: Database, names: Sequence[str]) -> 
 def contents(database: Database, tables: Iterable[str] = TABLES) -> dict[str, Rows]:
     """Return whole tables as they are in the file, dlt's own columns included; a missing table has no rows."""
     with database.reading() as opened:
-        query = database.query(opened)
+        query = opened
         return {name: query(name, "SELECT * FROM {table} ORDER BY ALL") or [] for name in tables}
 
 

@@ -36,7 +36,7 @@ from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.status_page.resources import CachetResource
 from cachet_dagster.status_page.specs import asset_key
 from cachet_dagster.warehouse import Database
-from cachet_dagster.warehouse.quality import PROMISES, Dataset, Loaded, Verdict, judged
+from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged
 from cachet_dagster_tests.conftest import ADMIN, serve_recorded
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -121,9 +121,7 @@ class Page:
         """Judge a promise about a load."""
         database = Database(self.database)
         with database.reading() as opened:
-            assert opened is not None
-            dataset = Dataset(opened, database)
-            return judged(next(p for p in PROMISES if p.name == promise), dataset, TABLES[table], loaded)
+            return judged(next(p for p in PROMISES if p.name == promise), opened, TABLES[table], loaded)
 
     def _resource(self, max_loss: str | None = None) -> CachetResource:
         return CachetResource(
@@ -509,7 +507,7 @@ def test_a_declared_column_that_is_missing_or_of_another_type_is_an_error(copy):
     ]
 
     assert (found.passed, found.severity) == (False, ERROR)
-    assert "slug is missing, engine is BLOB, not VARCHAR" in found.description
+    assert "slug is missing, engine is BLOB, not text" in found.description
 
 
 def test_a_check_that_cannot_be_evaluated_fails_and_takes_nothing_else_with_it(copy):

@@ -124,9 +124,7 @@ def look(database: Path, until: Path) -> int:
     seen, highest = 0, 0
     while not until.exists():
         with Database(database).reading() as opened:
-            found = Database(database).query(opened)(
-                "metric_points", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {table}"
-            )
+            found = opened("metric_points", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {table}")
         if found:
             assert found[0]["n"] == found[0]["ids"] >= highest
             seen, highest = seen + 1, found[0]["n"]

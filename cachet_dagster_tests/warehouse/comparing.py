@@ -19,7 +19,7 @@ def differences(found: Path, truth: Path, table: str) -> int:
     """Return how many rows of a table are in one database only, its declared columns compared."""
     columns = ", ".join(f'"{column.name}"' for column in TABLES[table].columns)
     with Database(found).reading() as opened:
-        assert opened is not None, "there is no database"
+        assert found.exists(), "there is no database"
         opened.execute(f"ATTACH '{truth}' AS truth (READ_ONLY)")
         this, that = f'"{DATASET}"."{table}"', f'truth."{DATASET}"."{table}"'
         counted = opened.execute(
@@ -33,7 +33,7 @@ def differences(found: Path, truth: Path, table: str) -> int:
 def rows(database: Path, table: str) -> int:
     """Return how many rows a table has; 0 where there is none."""
     with Database(database).reading() as opened:
-        found = Database(database).query(opened)(table, "SELECT count(*) AS n FROM {table}")
+        found = opened(table, "SELECT count(*) AS n FROM {table}")
     return found[0]["n"] if found else 0
 
 
@@ -41,7 +41,7 @@ def wrong_points(database: Path, world: World, *, whole: bool = True) -> int:
     """Return how many points are not the server's, each once, `whole` or from the first one on without a gap."""
     with Database(database).reading() as opened:
         try:
-            found = [] if opened is None else _points(opened)
+            found = _points(opened.connection)
         except duckdb.CatalogException:
             found = []
     truth = [

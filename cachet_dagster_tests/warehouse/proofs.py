@@ -268,7 +268,7 @@ def sync(settings: CachetSettings, database: Database) -> None:
     endpoints = [endpoint for endpoint in ENDPOINTS.values() if not endpoint.kind.per_metric]
     database.probe()
     with database.reading() as opened:
-        stored = read_stored(database.query(opened), whole=stored_tables(endpoints))
+        stored = read_stored(opened, whole=stored_tables(endpoints))
     reads = CachetReader(settings, stored).read([endpoint.name for endpoint in endpoints])
     for read in reads.values():
         if read.error:
@@ -290,7 +290,7 @@ def sync(settings: CachetSettings, database: Database) -> None:
 def _measured(database: Database) -> dict[str, float]:
     gc.collect()
     with database.reading() as opened:
-        query = database.query(opened)
+        query = opened
         dlt = {
             f"rows of {table}": (query(table, "SELECT count(*) AS n FROM {table}") or [{"n": 0}])[0]["n"]
             for table in ("_dlt_loads", "_dlt_pipeline_state", "_dlt_version")
@@ -320,7 +320,7 @@ def _living_differences(database: Database, truth: World) -> int:
     """Return how many rows of the moving page's tables are not the page's; its points are never removed here."""
     wrong = 0
     with database.reading() as opened:
-        query = database.query(opened)
+        query = opened
         for table, origin in {
             "incidents": "incidents",
             "components": "components",

@@ -105,5 +105,5 @@ def test_a_table_that_cannot_be_filled_is_not_emptied_either(tmp_path: Path) -> 
         load(database, [table_resource(TABLES["incident_components"], lambda: [refused])])
 
     with database.reading() as opened:
-        found = database.query(opened)("incident_components", "SELECT component_name FROM {table}")
+        found = opened("incident_components", "SELECT component_name FROM {table}")
     assert found == [{"component_name": "kept"}]

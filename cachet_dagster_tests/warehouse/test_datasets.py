@@ -13,14 +13,14 @@ from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.points import PointsLoad
-from cachet_dagster.warehouse.quality import PROMISES, Dataset, Loaded, judged, promises
+from cachet_dagster.warehouse.quality import PROMISES, Loaded, judged, promises
 
 from .proofs import sync
 
 
 def counts(database: Database) -> dict[str, int]:
     with database.reading() as opened:
-        query = database.query(opened)
+        query = opened
         found = {table: query(table, "SELECT count(*) AS n FROM {table}") for table in TABLES}
     return {table: rows[0]["n"] for table, rows in found.items() if rows}
 
@@ -45,13 +45,11 @@ def test_two_pages_are_loaded_into_one_file_and_keep_out_of_each_others_dataset(
     assert (counts(second)["incidents"], counts(second)["components"]) == (7, 4)
     assert (pruned, counts(second)["metric_points"]) == (27, 0)
     with first.reading() as opened:
-        assert opened is not None
-        dataset = Dataset(opened, first)
         broken = [
             f"{table.name}: {promise.name}"
             for table in TABLES.values()
             for promise in promises(table)
-            if not promise.of_load and not judged(promise, dataset, table, Loaded()).passed
+            if not promise.of_load and not judged(promise, opened, table, Loaded()).passed
         ]
         schemas = opened.execute("SELECT DISTINCT schema_name FROM duckdb_tables() ORDER BY ALL").fetchall()
     assert PROMISES

@@ -73,7 +73,6 @@ def test_nothing_of_a_load_lies_beside_the_database_or_in_it_twice(loaded: Path)
     beside = {path.name for path in loaded.parent.iterdir()}
     assert beside <= {"cachet.duckdb", "cachet.duckdb.lock", "cachet.duckdb.partitions.lock"}
     with Database(loaded).reading() as opened:
-        assert opened is not None
         schemas = opened.execute("SELECT DISTINCT schema_name FROM duckdb_tables()").fetchall()
     assert schemas == [("cachet_data",)]
 
@@ -84,7 +83,7 @@ def test_the_oldest_records_of_loads_go_and_dlt_still_finds_its_state(tmp_path: 
         load(database, [table_resource(TABLES["components_groups"], lambda number=number: [{"id": number}])])
 
     with database.reading() as opened:
-        query = database.query(opened)
+        query = opened
         # Two, and the one that brought dlt's state.
         assert query("_dlt_loads", "SELECT count(*) AS n FROM {table}") == [{"n": 3}]
         assert query("components_groups", "SELECT id FROM {table}") == [{"id": 4}]

@@ -127,7 +127,6 @@ def test_the_token_is_nowhere_after_runs_that_succeed_and_one_that_fails(
     assert SECRET not in str(dlt.attach("cachet_pipeline").last_trace)
 
     with Database(database).reading() as opened:
-        assert opened is not None
         tables = opened.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
         assert len(tables) > 15
         for schema, table in tables:

@@ -1,0 +1,86 @@
+"""A dataset in an open DuckDB connection: asked and compared where its rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cachet_dagster.source.rows import Row
+
+_DATA_TYPES = {
+    "BIGINT": "bigint",
+    "VARCHAR": "text",
+    "BOOLEAN": "bool",
+    "DOUBLE": "double",
+    "TIMESTAMP WITH TIME ZONE": "timestamp",
+    "JSON": "json",
+}
+
+
+class DuckDBSession:
+    """A dataset in DuckDB (see `Session`).
+
+    Args:
+        connection: An open connection; its times come back as UTC from here on, whatever zone this machine is in.
+        dataset: The schema.
+    """
+
+    errors: tuple[type[Exception], ...] = (duckdb.Error,)
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str):
+        self.connection = connection
+        self.dataset = dataset
+        connection.execute("SET TimeZone = 'UTC'")
+
+    def __call__(self, table: str, sql: str) -> list[Row] | None:
+        """Run SQL over one table; None where it does not exist."""
+        if not self.columns(table):
+            return None
+        found = self.connection.execute(sql.replace("{table}", self.table(table)))
+        names = [column[0].lower() for column in found.description]
+        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run SQL, with values for its `?` if there are any."""
+        return self.connection.execute(sql, list(values))
+
+    def text(self, sql: str) -> str:
+        """Return SQL as it is."""
+        return sql
+
+    def table(self, name: str) -> str:
+        """Return a table's name in SQL."""
+        return f'"{self.dataset}"."{name}"'
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Return a table's columns by name, each with its dlt data type or its own."""
+        found = self.connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
+            " AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [self.dataset, table],
+        )
+        return {str(name): _DATA_TYPES.get(data_type, str(data_type)) for name, data_type in found.fetchall()}
+
+    def compared(self, table: str, batch: pa.Table, sql: str) -> pa.Table:
+        """Run SQL over `batch` and over `{stored}`, the table itself."""
+        self.connection.register("batch", batch)
+        try:
+            return self.connection.sql(sql.replace("{stored}", self.table(table))).to_arrow_table()
+        finally:
+            self.connection.unregister("batch")
+
+    def delete(self, table: str, condition: str) -> int:
+        """Delete the rows of a table for which a condition holds, and return how many that were."""
+        counted = self.connection.execute(f"DELETE FROM {self.table(table)} WHERE {condition}").fetchone()
+        return counted[0] if counted else 0
+
+    def delete_absent(self, table: str, condition: str, column: str, present: pa.ChunkedArray) -> int:
+        """Delete rows for which a condition holds, and whose integer in a column is not among those present."""
+        self.connection.register("present", pa.table({"number": present}))
+        try:
+            return self.delete(table, f'{condition} AND "{column}" NOT IN (SELECT number FROM present)')
+        finally:
+            self.connection.unregister("present")
