@@ -7,6 +7,7 @@ what to set or check. The classes exist where code decides by them; everything e
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TypeVar
 
 _Error = TypeVar("_Error", bound="CachetError")
@@ -32,6 +33,13 @@ class CachetError(Exception):
         error = copy.copy(self)
         error.endpoint = endpoint
         error.args = (self.what, self.remedy, endpoint)
+        return error
+
+    def worded(self: _Error, wording: Callable[[str], str]) -> _Error:
+        """Return the same error with what happened and what to do put by `wording`."""
+        error = copy.copy(self)
+        error.what, error.remedy = wording(self.what), wording(self.remedy)
+        error.args = (error.what, error.remedy, self.endpoint)
         return error
 
     def __str__(self) -> str:

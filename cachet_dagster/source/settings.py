@@ -39,7 +39,11 @@ class SettingsModel(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", str_strip_whitespace=True, coerce_numbers_to_str=True
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        coerce_numbers_to_str=True,
+        validate_default=True,
     )
 
     def __init__(self, **data: Any):

@@ -7,15 +7,19 @@ yet counts as empty.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 import dlt
+from dlt.common.destination.exceptions import SqlClientNotAvailable
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from .endpoints import ENDPOINTS
+from .endpoints import ENDPOINTS, Endpoint
 from .rows import Row
 from .tables import TABLES
 
@@ -47,6 +51,17 @@ class Stored:
     counts: dict[str, int] = field(default_factory=dict)
     ids: dict[str, set[int]] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
+
+
+def stored_tables(endpoints: Sequence[Endpoint]) -> list[str]:
+    """Return the tables whose stored rows decide what reading the endpoints has to ask for."""
+    tables: list[str] = []
+    for endpoint in endpoints:
+        if endpoint.v3 and endpoint.v3.single:
+            tables += [table for table in endpoint.tables if "updates" not in table]
+        elif endpoint.kind.appends:
+            tables += endpoint.tables
+    return tables
 
 
 def read_stored(query: Query, *, whole: Iterable[str] = ()) -> Stored:
@@ -83,20 +98,39 @@ def read_cursors(query: Query) -> dict[int, Cursor]:
     }
 
 
-def pipeline_query(pipeline: dlt.Pipeline) -> Query:
-    """Return a query over a pipeline's destination, whatever SQL database that is."""
+@contextlib.contextmanager
+def destination_query() -> Iterator[Query]:
+    """Query the destination of the pipeline that is extracting, whatever SQL database that is.
+
+    Every table counts as absent where there is none to be asked: a source that is iterated over without a
+    pipeline, a pipeline whose destination is not set yet or speaks no SQL. So does a table that this very run
+    drops or empties (`refresh`), since the destination still holds what will then be gone.
+    """
+    try:
+        package: Any = dlt.current.load_package_state()["state"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+        pipeline = dlt.current.pipeline()
+        client: Any = pipeline.sql_client() if pipeline.destination else None
+    except (CurrentLoadPackageStateNotAvailable, SqlClientNotAvailable):
+        client = None
+    if client is None:
+        yield lambda _table, _sql: None
+        return
+    refreshed = (*package.get("dropped_tables", ()), *package.get("truncated_tables", ()))
+    gone = {table.get("name") for table in refreshed}
 
     def query(table: str, sql: str) -> list[Row] | None:
-        with pipeline.sql_client() as client:
-            try:
-                qualified = client.make_qualified_table_name(table)
-                with client.execute_query(sql.replace("{table}", qualified)) as cursor:
-                    names = [column[0].lower() for column in cursor.description]
-                    return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-            except DatabaseUndefinedRelation:
-                return None
+        if table in gone:
+            return None
+        try:
+            qualified = client.make_qualified_table_name(table)
+            with client.execute_query(sql.replace("{table}", qualified)) as cursor:
+                names = [column[0].lower() for column in cursor.description]
+                return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+        except DatabaseUndefinedRelation:
+            return None
 
-    return query
+    with client:
+        yield query
 
 
 def _row(table: str, found: Row) -> Row:

@@ -1,0 +1,116 @@
+"""What a source's resources share while dlt extracts them: each endpoint is read once, when a table of its is due.
+
+An extraction is one `pipeline.run` (or `extract`), or one iteration over the source or a resource. The next one
+reads everything anew, also what the destination holds, so that a source that is kept can be run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from dlt.common.configuration.container import Container
+from dlt.extract.source import SourceInjectableContext
+
+from .details import ByIdRequest
+from .endpoints import ENDPOINTS, FILLED_BY
+from .errors import CachetError
+from .points.read import read_points
+from .reader import CachetReader, EndpointRead
+from .rows import Row
+from .settings import CachetSettings
+from .stored import destination_query, read_cursors, read_stored, stored_tables
+
+
+class Extraction:
+    """Reads a Cachet for the resources of one source.
+
+    Args:
+        settings: How to read it.
+        full_refresh: Ask for every row by id, and read all points from the start.
+        wording: Puts a message in the terms of whoever made the source.
+    """
+
+    def __init__(self, settings: CachetSettings, full_refresh: bool, wording: Callable[[str], str]):
+        self._settings = settings
+        self._full_refresh = full_refresh
+        self._wording = wording
+        self._lock = threading.Lock()
+        self._context: SourceInjectableContext | None = None
+        self._reading = _Reading(settings, full_refresh)
+
+    def rows(self, table: str) -> list[Row] | None:
+        """Return a table's rows, or None where this server or this reader's token does not show them.
+
+        Raises:
+            CachetError: They could not be read.
+        """
+        with self._worded():
+            return self._current().rows(table)
+
+    def points(self, metric_ids: Sequence[int] | None) -> Iterator[Any]:
+        """Yield Arrow tables of the points that the destination lacks, of all metrics or some.
+
+        Raises:
+            CachetError: A metric's points could not be read.
+        """
+        with self._worded():
+            yield from self._current().points(metric_ids)
+
+    def _current(self) -> _Reading:
+        # dlt makes one for each extraction, which all its resources share.
+        context = Container()[SourceInjectableContext]
+        with self._lock:
+            if context is not self._context:
+                self._context = context
+                self._reading = _Reading(self._settings, self._full_refresh)
+            return self._reading
+
+    @contextlib.contextmanager
+    def _worded(self) -> Iterator[None]:
+        try:
+            yield
+        except CachetError as error:
+            raise error.worded(self._wording) from error.__cause__
+
+
+class _Reading:
+    """What one extraction has read."""
+
+    def __init__(self, settings: CachetSettings, full_refresh: bool):
+        self._settings = settings
+        self._full_refresh = full_refresh
+        self._reads: dict[str, EndpointRead] = {}
+        self._lock = threading.RLock()
+
+    def rows(self, table: str) -> list[Row] | None:
+        endpoint = FILLED_BY[table]
+        with self._lock:
+            if endpoint.name not in self._reads:
+                self._reads.update(self._reader.read([endpoint.name]))
+        read = self._reads[endpoint.name]
+        if read.outcome == "failed":
+            assert read.error is not None
+            raise read.error
+        return read.rows.get(table, []) if read.error is None else None
+
+    def points(self, metric_ids: Sequence[int] | None) -> Iterator[Any]:
+        wanted = [row["id"] for row in self.rows("metrics") or []] if metric_ids is None else metric_ids
+        with destination_query() as query:
+            cursors = read_cursors(query)
+        for batch in read_points(self._reader, wanted, cursors, full_refresh=self._full_refresh):
+            for step in batch:
+                if step.error:
+                    raise step.error
+                if step.rows.num_rows:
+                    yield step.rows
+
+    @cached_property
+    def _reader(self) -> CachetReader:
+        by_id = {name: ByIdRequest(full_refresh=self._full_refresh) for name in ENDPOINTS}
+        with destination_query() as query:
+            stored = read_stored(query, whole=stored_tables(list(ENDPOINTS.values())))
+        return CachetReader(self._settings, stored, by_id)

@@ -1,0 +1,88 @@
+"""The dlt resources: one a table, with its declared columns, keys and write disposition.
+
+They take a function that returns what is to be loaded, so that the same resources load what plain dlt reads
+while it extracts, and what Dagster's op has read before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import dlt
+from dlt.extract import DltResource
+
+from .endpoints import FILLED_BY
+from .rows import Row, fitted
+from .tables import TABLES, Table
+
+
+def table_resource(
+    table: Table, rows: Callable[[], Sequence[Row] | None] = tuple, *, replace: bool = True
+) -> DltResource:
+    """Return the dlt resource that loads a table's rows, whole or, for observations, as they are added.
+
+    Args:
+        table: The table.
+        rows: Returns its rows, or None where they cannot be known, so that those in the destination stay;
+            called when the resource is extracted.
+        replace: Whether the rows are all there are; else they are added, and the table is made if need be.
+    """
+    adds = FILLED_BY[table.name].kind.appends or not replace
+    set_aside: WeakKeyDictionary[DltResource, Any] = WeakKeyDictionary()
+
+    def extract() -> Iterator[Any]:
+        found = rows()
+        if found is None or set_aside:
+            _replace_nothing(dlt.current.resource(), set_aside, while_=found is None)
+        yield [fitted(row, table) for row in found] if found else dlt.mark.materialize_table_schema()
+
+    return _resource(table, extract, "append" if adds else "replace")
+
+
+def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
+    """Return the dlt resource that merges points on their id.
+
+    Args:
+        batches: Returns Arrow tables of points; called when the resource is extracted.
+    """
+
+    def extract() -> Iterator[Any]:
+        empty = True
+        for batch in batches():
+            empty = False
+            yield batch
+        if empty:
+            yield dlt.mark.materialize_table_schema()
+
+    return _resource(TABLES["metric_points"], extract, {"disposition": "merge", "strategy": "upsert"})
+
+
+def _resource(table: Table, extract: Callable[[], Iterator[Any]], disposition: Any) -> DltResource:
+    extract.__doc__ = table.description
+    return dlt.resource(
+        extract,
+        name=table.name,
+        table_name=table.name,
+        primary_key=table.key,
+        columns=table.hints(),
+        write_disposition=disposition,
+        max_table_nesting=0,
+    )
+
+
+def _replace_nothing(
+    resource: DltResource, set_aside: WeakKeyDictionary[DltResource, Any], *, while_: bool
+) -> None:
+    """Keep a resource without rows from emptying its table, or give it back its write disposition.
+
+    dlt empties the table of any resource that replaces and yields nothing.
+    """
+    if resource in set_aside:
+        resource.apply_hints(write_disposition=set_aside.pop(resource))
+    disposition = resource.write_disposition
+    replaces = "replace" in (disposition, isinstance(disposition, dict) and disposition.get("disposition"))
+    if while_ and replaces:
+        set_aside[resource] = disposition
+        resource.apply_hints(write_disposition="append")

@@ -1,0 +1,356 @@
+"""The source as dlt's users handle one: refreshed, limited, run again, by a guest after an admin, in parts.
+
+Real pipelines load a small page from a real server into DuckDB files.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import dlt
+import duckdb
+import pytest
+
+from cachet_dagster.demo import DemoServer, World
+from cachet_dagster.source import TABLES, cachet_source
+from cachet_dagster_tests.conftest import ADMIN, Serve, new_pipeline
+
+POINTS = 450
+"""Points of each of two metrics: more pages than a load reads again."""
+
+
+@pytest.fixture
+def small() -> World:
+    """Return a page with something in each table."""
+    return World.generate(
+        incidents=5, components=3, groups=1, metrics=2, points=POINTS, subscribers=3, schedules=2, templates=1
+    )
+
+
+@pytest.fixture
+def page(serve: Serve, small: World) -> DemoServer:
+    """Return a server of that page."""
+    return serve(small)
+
+
+def source_of(page: DemoServer, **arguments: Any) -> Any:
+    """Return the source as an admin."""
+    return cachet_source(base_url=page.url, **{"api_key": ADMIN, **arguments})
+
+
+def counts(database: Path) -> dict[str, int]:
+    """Return the rows of each table that there is."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        names = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'cachet_data'"
+        ).fetchall()
+        return {
+            name: connection.execute(f'SELECT count(*) FROM cachet_data."{name}"').fetchall()[0][0]
+            for (name,) in names
+            if name in TABLES
+        }
+
+
+def asked(page: DemoServer) -> Counter[str]:
+    """Return how often each path was asked for since the last time."""
+    paths = Counter(page.paths)
+    page.clear_requests()
+    return paths
+
+
+def point_pages(paths: Counter[str]) -> int:
+    return sum(number for path, number in paths.items() if path.endswith("/points"))
+
+
+# A guest after an admin
+
+
+def test_a_guest_s_load_leaves_subscribers_as_an_admin_s_load_left_them(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    new_pipeline(tmp_path).run(source_of(page))
+    before = counts(tmp_path / "cachet.duckdb")
+
+    new_pipeline(tmp_path).run(source_of(page, api_key=None))
+
+    assert before["subscribers"] == 3
+    assert counts(tmp_path / "cachet.duckdb") == before
+
+
+def test_what_a_guest_is_not_shown_is_a_table_without_rows(page: DemoServer, tmp_path: Path) -> None:
+    new_pipeline(tmp_path).run(source_of(page, api_key=None))
+
+    found = counts(tmp_path / "cachet.duckdb")
+    assert found.keys() == TABLES.keys()
+    assert (found["subscribers"], found["subscriber_components"], found["incidents"]) == (0, 0, 5)
+
+
+def test_what_a_server_shows_again_is_replaced_again_by_the_same_source(
+    page: DemoServer, small: World, tmp_path: Path
+) -> None:
+    pipeline = new_pipeline(tmp_path)
+    pipeline.run(source_of(page))
+    source = source_of(page)
+    page.settings.tokens = {ADMIN: set()}
+    with pytest.raises(Exception, match=r"subscribers\.manage"):
+        pipeline.run(source)
+    page.settings.tokens = {ADMIN: {"*"}}
+    small.delete("subscribers", 1)
+
+    pipeline.run(source)
+
+    assert counts(tmp_path / "cachet.duckdb")["subscribers"] == 2
+
+
+# Refreshed
+
+
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+def test_a_refreshed_load_reads_all_points_again_and_loses_none(
+    refresh: Any, page: DemoServer, tmp_path: Path
+) -> None:
+    new_pipeline(tmp_path).run(source_of(page))
+    before = counts(tmp_path / "cachet.duckdb")
+    first = asked(page)
+
+    new_pipeline(tmp_path).run(source_of(page), refresh=refresh)
+
+    assert before["metric_points"] == 2 * POINTS
+    assert counts(tmp_path / "cachet.duckdb") == before
+    assert point_pages(asked(page)) == point_pages(first)
+
+
+@pytest.mark.parametrize("refresh", ["drop_resources", "drop_data"])
+def test_a_refresh_of_one_resource_reads_it_anew_and_leaves_the_others(
+    refresh: Any, page: DemoServer, tmp_path: Path
+) -> None:
+    new_pipeline(tmp_path).run(source_of(page))
+    before = counts(tmp_path / "cachet.duckdb")
+
+    new_pipeline(tmp_path).run(source_of(page).with_resources("system_status"), refresh=refresh)
+    asked(page)
+    new_pipeline(tmp_path).run(source_of(page))
+
+    assert counts(tmp_path / "cachet.duckdb") == before
+    assert point_pages(asked(page)) == 2, "points are read on from where they ended"
+
+
+def test_a_refresh_where_dlt_has_forgotten_its_folder_loses_nothing(page: DemoServer, tmp_path: Path) -> None:
+    new_pipeline(tmp_path).run(source_of(page))
+    before = counts(tmp_path / "cachet.duckdb")
+    (tmp_path / "pipelines").rename(tmp_path / "lost")
+
+    new_pipeline(tmp_path).run(source_of(page), refresh="drop_sources")
+
+    assert counts(tmp_path / "cachet.duckdb") == before
+
+
+# Run again
+
+
+def test_a_source_that_is_kept_reads_again_each_time_it_is_run(
+    page: DemoServer, small: World, tmp_path: Path
+) -> None:
+    source = source_of(page)
+    pipeline = new_pipeline(tmp_path)
+    pipeline.run(source)
+    before = counts(tmp_path / "cachet.duckdb")
+    small.update("incidents", 1, name="Renamed since")
+    small.delete("subscribers", 1)
+
+    pipeline.run(source)
+
+    after = counts(tmp_path / "cachet.duckdb")
+    assert after == before | {"subscribers": 2, "subscriber_components": after["subscriber_components"]}
+    with duckdb.connect(str(tmp_path / "cachet.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT name FROM cachet_data.incidents WHERE id = 1").fetchall()
+    assert found == [("Renamed since",)]
+
+
+def test_a_source_that_is_kept_adds_an_observation_only_where_something_changed(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    source = source_of(page)
+    for _ in range(3):
+        new_pipeline(tmp_path).run(source)
+
+    found = counts(tmp_path / "cachet.duckdb")
+    assert (found["system_status"], found["versions"]) == (1, 1)
+
+
+def test_an_endpoint_is_asked_once_a_run_though_several_resources_share_it(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    new_pipeline(tmp_path).run(source_of(page))
+
+    paths = asked(page)
+    assert {path: paths[path] for path in ("/api/incidents", "/api/schedules", "/api/version")} == {
+        "/api/incidents": 1,
+        "/api/schedules": 1,
+        "/api/version": 1,
+    }
+
+
+def test_iterating_over_the_source_reads_the_page_whatever_was_loaded_before(
+    page: DemoServer, small: World, tmp_path: Path
+) -> None:
+    source = source_of(page)
+    new_pipeline(tmp_path).run(source)
+
+    points = [table.num_rows for table in source_of(page).metric_points]
+    first = [row["name"] for row in source.incidents]
+    small.update("incidents", 1, name="Renamed since")
+    second = [row["name"] for row in source.incidents]
+
+    assert sum(points) == 2 * POINTS
+    assert [name for name in second if name not in first] == ["Renamed since"]
+
+
+# In parts
+
+
+def test_only_what_the_selected_resources_need_is_asked_for(page: DemoServer, tmp_path: Path) -> None:
+    source = source_of(page).with_resources("incidents", "components_groups")
+    new_pipeline(tmp_path).run(source)
+
+    assert sorted(source.selected_resources) == ["components_groups", "incidents"]
+    assert counts(tmp_path / "cachet.duckdb") == {"incidents": 5, "components_groups": 1}
+    # The token is proven by subscribers.
+    assert asked(page).keys() == {
+        "/api/version",
+        "/api/subscribers",
+        "/api/incidents",
+        "/api/component-groups",
+    }
+
+
+def test_a_resource_that_is_deselected_is_left_out(page: DemoServer, tmp_path: Path) -> None:
+    source = source_of(page)
+    source.resources["metric_points"].selected = False
+    source.resources["subscribers"].selected = False
+
+    new_pipeline(tmp_path).run(source)
+
+    assert counts(tmp_path / "cachet.duckdb").keys() == TABLES.keys() - {"metric_points", "subscribers"}
+    assert point_pages(asked(page)) == 0
+
+
+def test_a_resource_can_be_run_alone(page: DemoServer, tmp_path: Path) -> None:
+    new_pipeline(tmp_path).run(source_of(page).incidents)
+
+    assert counts(tmp_path / "cachet.duckdb") == {"incidents": 5}
+
+
+def test_a_limited_source_loads_something_of_each_resource_and_the_next_load_the_rest(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    new_pipeline(tmp_path).run(source_of(page).add_limit(1))
+    limited = counts(tmp_path / "cachet.duckdb")
+    new_pipeline(tmp_path).run(source_of(page))
+
+    whole = counts(tmp_path / "cachet.duckdb")
+    assert limited.keys() == whole.keys()
+    assert 0 < limited["metric_points"] <= whole["metric_points"] == 2 * POINTS
+    assert limited["incidents"] == whole["incidents"]
+
+
+def test_resources_extracted_in_threads_load_the_same(page: DemoServer, tmp_path: Path) -> None:
+    source = source_of(page, api_key=None)
+    new_pipeline(tmp_path).run(source_of(page))
+    before = counts(tmp_path / "cachet.duckdb")
+    asked(page)
+
+    new_pipeline(tmp_path).run(source.parallelize())
+
+    assert counts(tmp_path / "cachet.duckdb") == before
+    assert asked(page)["/api/incidents"] == 1
+
+
+def test_a_write_disposition_of_the_run_s_own_is_taken(page: DemoServer, tmp_path: Path) -> None:
+    for _ in range(2):
+        new_pipeline(tmp_path).run(source_of(page).with_resources("incidents"), write_disposition="append")
+
+    assert counts(tmp_path / "cachet.duckdb") == {"incidents": 10}
+
+
+# Pipelines
+
+
+def test_a_pipeline_in_dev_mode_loads_everything_into_each_of_its_datasets(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    datasets: list[str] = []
+    for _ in range(2):
+        pipeline = dlt.pipeline(
+            "cachet_in_dev",
+            pipelines_dir=str(tmp_path / "pipelines"),
+            destination=dlt.destinations.duckdb(str(tmp_path / "cachet.duckdb")),
+            dataset_name=f"cachet_data_{len(datasets)}",
+            dev_mode=True,
+        )
+        pipeline.run(source_of(page))
+        datasets.append(pipeline.dataset_name)
+        found = pipeline.dataset().row_counts(table_names=["metric_points", "versions"]).fetchall()
+        assert found == [("metric_points", 2 * POINTS), ("versions", 1)]
+
+    assert len(set(datasets)) == 2
+
+
+def test_a_pipeline_without_a_destination_extracts_everything(page: DemoServer, tmp_path: Path) -> None:
+    pipeline = dlt.pipeline("cachet_extracted", pipelines_dir=str(tmp_path / "pipelines"))
+
+    info = pipeline.extract(source_of(page))
+
+    metrics = info.metrics[info.loads_ids[0]][0]["table_metrics"]
+    assert metrics["metric_points"].items_count == 2 * POINTS
+    assert metrics["incidents"].items_count == 5
+
+
+def test_another_process_may_load_into_the_same_file_while_this_one_reads(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    other = f"""
+import dlt
+from pathlib import Path
+from cachet_dagster.source import cachet_source
+from cachet_dagster_tests.conftest import new_pipeline
+new_pipeline(Path({str(tmp_path)!r}), "another").run(cachet_source(base_url={page.url!r}, api_key={ADMIN!r}))
+"""
+    ran: list[int] = []
+
+    def while_reading(row: Any) -> Any:
+        if not ran:
+            ran.append(subprocess.run([sys.executable, "-c", other], timeout=60, check=False).returncode)
+        return row
+
+    source = source_of(page)
+    source.incidents.add_map(while_reading)
+    new_pipeline(tmp_path).run(source)
+
+    new_pipeline(tmp_path / "alone").run(source_of(page))
+    alone = counts(tmp_path / "alone" / "cachet.duckdb")
+    assert ran == [0]
+    # Neither could know of the other's observations.
+    assert counts(tmp_path / "cachet.duckdb") == alone | {"system_status": 2, "versions": 2}
+
+
+def test_a_destination_that_speaks_no_sql_gets_everything_each_time(page: DemoServer, tmp_path: Path) -> None:
+    received: Counter[str] = Counter()
+
+    @dlt.destination(batch_size=0, loader_file_format="parquet")
+    def elsewhere(file: str, table: Any) -> None:
+        import pyarrow.parquet
+
+        received[table["name"]] += pyarrow.parquet.read_metadata(file).num_rows
+
+    for _ in range(2):
+        dlt.pipeline(
+            "cachet_elsewhere", pipelines_dir=str(tmp_path / "pipelines"), destination=elsewhere
+        ).run(source_of(page))
+
+    assert received["metric_points"] == 2 * 2 * POINTS
+    assert received["incidents"] == 2 * 5
