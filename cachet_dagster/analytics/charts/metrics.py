@@ -1,0 +1,124 @@
+"""A metric in time: the band between its least and its greatest value, its middle, and the incidents behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from cachet_dagster.analytics.formats import count, number
+
+from .incidents import Span
+from .svg import HEAD, MARGIN, WIDTH, Chart, Drawing, empty
+
+
+@dataclass(frozen=True)
+class Band:
+    """An interval of a metric: when it begins, and the least, the middle and the greatest value within it."""
+
+    begin: datetime
+    minimum: float
+    middle: float
+    maximum: float
+
+
+def metric_band(
+    name: str, suffix: str, bands: Sequence[Band], incidents: Sequence[Span], now: datetime
+) -> Chart:
+    """Draw a metric's intervals with the incidents of the time behind it.
+
+    Args:
+        name: The metric's name.
+        suffix: Its unit, as the page prints it.
+        bands: In order of time, of equal length; a missing one leaves a gap.
+        incidents: What to shade; what lies outside of the metric's time is left out.
+        now: Where an incident that goes on is cut off.
+    """
+    title = f"How did “{name}” go, and what was wrong meanwhile?"
+    if len(bands) < 2:
+        return empty(title, "There are too few points yet.")
+    step = min(after.begin - before.begin for before, after in pairwise(bands))
+    begin, end = bands[0].begin, bands[-1].begin + step
+    inside = [span for span in incidents if span.begin < end and (span.end or now) > begin]
+    drawing = Drawing(title, _answer(bands, suffix, len(inside)))
+    left, top, tall = MARGIN + 62.0, HEAD + 18.0, 180.0
+    width = WIDTH - MARGIN - left
+    seconds = (end - begin).total_seconds()
+
+    def across(at: datetime) -> float:
+        return left + width * min(max((at - begin).total_seconds() / seconds, 0), 1)
+
+    for span in inside:
+        start, stop = across(span.begin), across(span.end or now)
+        drawing.rect(start, top, max(stop - start, 2), tall, "f-shade", tip=span.name)
+    height = _scale(drawing, bands, suffix, left, top, tall)
+    for run in _runs(bands, step):
+        points = [(across(band.begin + step / 2), band) for band in run]
+        drawing.path(
+            [(x, height(band.maximum)) for x, band in points]
+            + [(x, height(band.minimum)) for x, band in reversed(points)],
+            "f-accent-soft band",
+            closed=True,
+        )
+        drawing.path([(x, height(band.middle)) for x, band in points], "s-accent", width=2)
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        at = begin + (end - begin) * share
+        anchor = "" if share == 0 else " end" if share == 1 else " middle"
+        text = f"{at.day} {at:%b}" if seconds > 3 * 86_400 else f"{at.day} {at:%b %H:%M}"
+        drawing.text(left + width * share, top + tall + 20, text, f"small soft{anchor}")
+    return drawing.chart(_legend(drawing, top + tall + 44))
+
+
+def _answer(bands: Sequence[Band], suffix: str, incidents: int) -> str:
+    lowest, highest = min(band.minimum for band in bands), max(band.maximum for band in bands)
+    during = f"{count(incidents, 'incident')} meanwhile" if incidents else "no incident meanwhile"
+    last = bands[-1].middle
+    return f"From {number(lowest)} to {number(highest)} {suffix}, last {number(last)}; {during}."
+
+
+def _scale(drawing: Drawing, bands: Sequence[Band], suffix: str, left: float, top: float, tall: float):
+    """Draw the lines of a scale, and return what turns a value into a height."""
+    low, high = min(band.minimum for band in bands), max(band.maximum for band in bands)
+    if low > 0 and low < 0.6 * high:
+        low = 0.0
+    size = _round_step((high - low or abs(high) or 1) / 4)
+    low = math.floor(low / size) * size
+    high = max(math.ceil(high / size) * size, low + size)
+
+    def height(value: float) -> float:
+        return top + (high - value) / (high - low) * tall
+
+    places = max(0, -math.floor(math.log10(size))) if size < 1 else 0
+    for tick in range(round((high - low) / size) + 1):
+        value = low + tick * size
+        drawing.line(left, height(value), WIDTH - MARGIN, height(value), "grid")
+        drawing.text(left - 8, height(value) + 4, f"{value:,.{places}f}", "end small soft figure")
+    return height
+
+
+def _round_step(size: float) -> float:
+    magnitude = 10 ** math.floor(math.log10(size))
+    return next(
+        magnitude * factor for factor in (1, 2, 2.5, 5, 10) if size <= magnitude * factor * (1 + 1e-9)
+    )
+
+
+def _runs(bands: Sequence[Band], step) -> list[list[Band]]:
+    """Return the intervals in runs without a gap: a line across a gap would invent values."""
+    runs: list[list[Band]] = [[bands[0]]]
+    for before, after in pairwise(bands):
+        if after.begin - before.begin > 1.5 * step:
+            runs.append([])
+        runs[-1].append(after)
+    return runs
+
+
+def _legend(drawing: Drawing, y: float) -> float:
+    entries = [
+        (lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-accent", width=2), 20.0, "median"),
+        (lambda x, y: drawing.rect(x, y - 11, 20, 13, "f-accent-soft"), 20.0, "from minimum to maximum"),
+        (lambda x, y: drawing.rect(x, y - 11, 20, 13, "f-shade"), 20.0, "an incident was open"),
+    ]
+    return drawing.legend(y, entries)
