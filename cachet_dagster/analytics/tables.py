@@ -58,7 +58,7 @@ _OBSERVED = (
     _at("observed_at", "When a load first saw the row like this"),
     _at(
         "previous_observed_at",
-        "When a load last saw it otherwise or absent: the change lies between the two; null at the first look",
+        "When the load began that last saw it otherwise or absent: the change lies between; null at the first one",
     ),
     _flag(
         "is_deleted", "Whether it was shown before and is no more; the other columns are then as last seen."
@@ -129,7 +129,10 @@ _HISTORY = (
         ("endpoint", "observed_at"),
         (
             _text("endpoint", "The endpoint that was read."),
-            _at("observed_at", "When it was read, by the server's clock"),
+            _at("observed_at", "When reading ended, by the server's clock"),
+            _at(
+                "started_at", "When reading began, by the server's clock: no later change is sure to be seen"
+            ),
             _text("rights", "As whom it was read: guest, unproven, token or full."),
             _text("outcome", "read, not offered, refused or failed. Only what was read tells anything."),
             _int("row_count", "Rows of the endpoint's first table; null where it was not read."),
@@ -191,20 +194,19 @@ _MODELS = (
         "When each incident was open. A reopened one has a row for each time; the gap counts as up, as shown.",
     ),
     Table(
-        "component_status_intervals",
-        ("component_id", "starts_at"),
+        "incident_impacts",
+        ("incident_id", "component_id", "starts_at"),
         (
+            _int("incident_id", "The incident."),
             _int("component_id", "The component."),
-            _at("starts_at", "When the stretch begins"),
-            _at("ends_at", "When it ends, exclusive; the last one ends at the as-of time"),
-            _status("status", "Status that figures go by"),
-            _status("status_best", "The best that it can have been"),
-            _status("status_worst", "The worst that it can have been"),
-            _status("shown_status", "Status as the page showed it: maintenance without an end runs on"),
-            _flag("has_unspecified_impact", "Whether an incident without an impact was open on it."),
-            _text("evidence", "How the status is known: observed, reported, inferred or assumed."),
+            _at("starts_at", "When the impact begins"),
+            _at("ends_at", "When it ends, exclusive"),
+            _status("status", "What the incident made of the component; null where it does not say"),
+            _status("status_best", "The best that it can have made; null for nothing"),
+            _status("status_worst", "The worst that it can have made"),
+            _flag("is_public", "Whether everyone sees the incident: visible and published."),
         ),
-        "The status of each component at each moment of its life: without gap or overlap, neighbours differ.",
+        "What each incident made of each of its components, and when.",
     ),
     Table(
         "component_lives",
@@ -225,6 +227,40 @@ _MODELS = (
         "Each component that the page ever told of: since when it lives, and who sees it.",
     ),
     Table(
+        "component_status_intervals",
+        ("component_id", "starts_at"),
+        (
+            _int("component_id", "The component."),
+            _at("starts_at", "When the stretch begins"),
+            _at("ends_at", "When it ends, exclusive; the last one ends at the as-of time"),
+            _status("status", "Status that figures go by"),
+            _status("status_best", "The best that it can have been"),
+            _status("status_worst", "The worst that it can have been"),
+            _status("shown_status", "Status as the page showed it: maintenance without an end runs on"),
+            _flag("has_unspecified_impact", "Whether an incident without an impact was open on it."),
+            _flag("in_maintenance", "Whether it would be under maintenance but for incidents."),
+            _text("evidence", "How the status is known: observed, reported, inferred or assumed."),
+        ),
+        "The status of each component at each moment of its life: without gap or overlap, neighbours differ.",
+    ),
+    Table(
+        "scope_status_intervals",
+        ("scope", "scope_id", "starts_at"),
+        (
+            _text("scope", "group or page."),
+            _int("scope_id", "Id of the group; 0 for the page."),
+            _at("starts_at", "When the stretch begins"),
+            _at("ends_at", "When it ends, exclusive"),
+            _status("status", "The worst status of its components"),
+            _status("status_best", "The best that this can have been"),
+            _status("status_worst", "The worst that it can have been"),
+            _flag("has_unspecified_impact", "Whether an incident without an impact was open on one of them."),
+            _flag("in_maintenance", "Whether all of them would be under maintenance but for incidents."),
+            _text("evidence", "The weakest evidence of a component's status."),
+        ),
+        "Each group and the page as the worst of their components at each moment.",
+    ),
+    Table(
         "uptime_policies",
         ("policy",),
         (
@@ -242,7 +278,7 @@ _MODELS = (
         "Definitions of uptime, since there is no single one. Rows of your own are kept: set is_own.",
     ),
     Table(
-        "component_status_daily",
+        "status_daily",
         (
             "scope",
             "scope_id",
@@ -251,6 +287,7 @@ _MODELS = (
             "status_best",
             "status_worst",
             "has_unspecified_impact",
+            "in_maintenance",
             "evidence",
         ),
         (
@@ -261,10 +298,30 @@ _MODELS = (
             _status("status_best", "The best that it can have been"),
             _status("status_worst", "The worst that it can have been"),
             _flag("has_unspecified_impact", "Whether an incident without an impact was open on it."),
+            _flag("in_maintenance", "Whether it would be under maintenance but for incidents."),
             _text("evidence", "How the status is known."),
             _number("seconds", "Seconds of the day."),
         ),
         "Seconds of each day in each status, before any policy: days sum to months exactly.",
+    ),
+    Table(
+        "policy_weights",
+        ("policy", "status", "status_best", "status_worst", "has_unspecified_impact", "in_maintenance"),
+        (
+            _text("policy", "The policy."),
+            _status("status", "Status that figures go by"),
+            _status("status_best", "The best that it can have been"),
+            _status("status_worst", "The worst that it can have been"),
+            _flag("has_unspecified_impact", "Whether an incident without an impact was open."),
+            _flag("in_maintenance", "Whether it would be under maintenance but for incidents."),
+            _number("measured", "1 where such time is in the denominator, else 0."),
+            _number("weight", "How much of it is downtime."),
+            _number("measured_best", "As `measured`, at best."),
+            _number("weight_best", "As `weight`, at best."),
+            _number("measured_worst", "As `measured`, at worst."),
+            _number("weight_worst", "As `weight`, at worst."),
+        ),
+        "What each policy makes of each state that occurs.",
     ),
     Table(
         "component_uptime_daily",
@@ -321,7 +378,10 @@ _MODELS = (
             _int("components", "Components that it is linked to."),
             _status("worst_status", "The worst impact that it names; null where it names none"),
             _text("end_evidence", "How the end is known: observed, reported, inferred or assumed."),
-            _text("flags", "What was put right or is doubtful, as in `incident_spans`, and no_components."),
+            _text(
+                "flags",
+                "What was put right or is doubtful, as in `incident_spans`, and no_components, deleted.",
+            ),
         ),
         "How long each incident took, measured by its own times.",
     ),
@@ -451,10 +511,113 @@ _MODELS = (
             _number("uptime_published", "The figure then."),
             _number("uptime_now", "The figure now."),
             _number("difference", "Now − then."),
-            _text("why", "policy_changed, or the incidents changed since then that touch the month, by id."),
+            _text("why", "policy_changed, or the ids of incidents changed since then that touch the month."),
         ),
         "Months whose figure differs from the one first published, and why.",
     ),
+)
+
+_SEEDS = (
+    Table(
+        "build_settings",
+        ("as_of",),
+        (
+            _at("as_of", "The moment up to which the models tell"),
+            _text("time_zone", "IANA name of the zone of days and months."),
+            _text("audience", "public, or all: hidden incidents and components count as well."),
+            _int("cachet_version", "Version of the API that the page was read by: 3 or 2."),
+            _int(
+                "maintenance_cap_seconds",
+                "After how many seconds maintenance without an end is taken to be over.",
+            ),
+            _int("stale_seconds", "Without an update for so many seconds an open incident is stale."),
+        ),
+        "The settings that the models were built with: one row.",
+    ),
+    Table(
+        "component_severities",
+        ("status",),
+        (
+            _status("status", "Status"),
+            _text("label", "In words."),
+            _int("severity", "1 operational to 6 major outage, in Cachet's order."),
+            _int("severity_best", "The best that such a status can stand for."),
+            _int("severity_worst", "The worst."),
+        ),
+        "Cachet's order of component statuses.",
+    ),
+    Table(
+        "calendar_days",
+        ("day",),
+        (
+            _date("day", "The day, in the page's time zone."),
+            _date("month", "First day of its month."),
+            _at("starts_at", "When it begins"),
+            _at("ends_at", "When it ends, exclusive; it has 23 or 25 hours where the clock changes"),
+        ),
+        "Days from the first thing known to the as-of time.",
+    ),
+    Table(
+        "calendar_months",
+        ("month",),
+        (
+            _date("month", "First day of the month, in the page's time zone."),
+            _at("starts_at", "When it begins"),
+            _at("ends_at", "When it ends, exclusive"),
+        ),
+        "Months from the first thing known to the as-of time.",
+    ),
+    Table(
+        "calendar_windows",
+        ("window_days",),
+        (
+            _int("window_days", "Days of the window."),
+            _date("first_day", "Its first day, in the page's time zone."),
+            _date("last_day", "Its last day: today."),
+            _at("starts_at", "When it begins"),
+            _at("ends_at", "When it ends: the as-of time"),
+        ),
+        "Rolling windows as of now.",
+    ),
+    Table(
+        "calendar_quarters",
+        ("quarter",),
+        (
+            _int("quarter", "Quarter of an hour: seconds since 1970 (UTC) divided by 900."),
+            _at("hour_starts_at", "When the local hour begins that it lies in"),
+            _at("day_starts_at", "When the local day begins"),
+            _at("month_starts_at", "When the local month begins"),
+        ),
+        "Which local hour, day and month each quarter of an hour with metric points lies in.",
+    ),
+    Table(
+        "slo_targets",
+        ("scope", "scope_id", "policy", "window_days"),
+        (
+            _text("scope", "component, group or page."),
+            _int("scope_id", "Id of the component or group; 0 for the page; null for each component."),
+            _text("policy", "The policy by which downtime is weighed."),
+            _int("window_days", "Days of the rolling window."),
+            _number("target", "Promised uptime, 0 to 1."),
+        ),
+        "Objectives, from the settings.",
+    ),
+)
+
+SEEDS: dict[str, Table] = {table.name: table for table in _SEEDS}
+"""Small tables that Python writes before the models are built: settings, calendars, targets."""
+
+UPTIME_PUBLISHED = Table(
+    "uptime_published",
+    ("month", "scope", "scope_id", "aggregation", "policy"),
+    (
+        _date("month", "First day of the month."),
+        *(column for column in _SCOPE if column.name != "scope_name"),
+        _number("uptime", "The figure as first computed after the month's end."),
+        _at("published_at", "The as-of time of that"),
+        _text("weights", "The policy's weights then."),
+    ),
+    "Each month's figures as first computed after its end. Kept, for `uptime_restatements`.",
 )
 
 MODELS: dict[str, Table] = {table.name: table for table in _MODELS}

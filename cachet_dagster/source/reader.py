@@ -98,8 +98,9 @@ class CachetReader:
         self.client = CachetClient(settings, log)
         self._log = log or logger.info
         self.api: Api | None = None
-        # The server's clock at its newest answer.
+        # The server's clock at its newest answer, and at one before any row was asked for.
         self.clock: datetime | None = None
+        self.started_at: datetime | None = None
         self._by_id = by_id or {}
         self._version: Answer | None = None
         self._spent: Counter[str] = Counter()
@@ -143,6 +144,7 @@ class CachetReader:
                 answer = await self.client.get(
                     path, endpoint="versions", api=api, attempts=1 if failed else None
                 )
+                self.started_at = answer.at
                 data = answer.document.get("data") if isinstance(answer.document, dict) else None
                 if path == "version" and isinstance(data, dict) and "version" in data:
                     self._version = answer

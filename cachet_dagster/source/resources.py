@@ -29,7 +29,7 @@ def table_resource(
             called when the resource is extracted.
         replace: Whether the rows are all there are; else they are added, and the table is made if need be.
     """
-    adds = FILLED_BY[table.name].kind.appends or not replace
+    adds = not replace or FILLED_BY[table.name].kind.appends
     set_aside: WeakKeyDictionary[DltResource, Any] = WeakKeyDictionary()
 
     def extract() -> Iterator[Any]:
