@@ -21,7 +21,7 @@ ARROWS = {
     "warehouse": {"source"},
     "analytics": {"source", "warehouse"},
     "status_page": {"source", "warehouse", "analytics", "demo"},
-    "cli": {"source", "warehouse", "analytics", "status_page", "definitions"},
+    "cli": {"source", "warehouse", "analytics", "status_page", "pages"},
 }
 """For each folder, what else of the package it may import."""
 
@@ -50,7 +50,8 @@ def test_source_warehouse_analytics_and_demo_work_without_dagster_and_its_librar
 
 
 def test_every_folder_has_its_place_among_the_arrows():
-    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == ARROWS.keys()
+    # `defs` holds YAML, which says what it is made of.
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == ARROWS.keys() | {"defs"}
 
 
 def imports(folder: str) -> Iterator[tuple[str, str]]:

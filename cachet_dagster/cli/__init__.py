@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 COMMANDS = {
-    "run": "load everything into DuckDB and print what happened",
-    "doctor": "ask the Cachet two or three things and report: version, token, rate limit, database",
+    "run": "load everything and print what happened",
+    "doctor": "ask each Cachet two or three things and report: version, token, rate limit, database",
 }
 
 
@@ -17,20 +19,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0 where all is well."""
     parser = argparse.ArgumentParser(
         prog="python -m cachet_dagster",
-        description="A whole Cachet status page in DuckDB. Settings come from CACHET_… variables or a .env file; "
-        "without CACHET_BASE_URL the embedded demo page is used.",
+        description="Whole Cachet status pages in a database. The pages are those of the Dagster project in this "
+        "folder; outside one it is the page that CACHET_… variables or a .env file describe. Without "
+        "CACHET_BASE_URL that is the embedded demo page.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in COMMANDS.items():
-        commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        command.add_argument("--page", metavar="NAME", help="only the page of this name (default: all)")
     chosen = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     logging.getLogger("dlt").setLevel(logging.ERROR)
     # Imported when it is known what is wanted, so that --help is instant.
+    from cachet_dagster.pages import project_pages
+
+    pages = project_pages(Path.cwd())
+    if chosen.page and chosen.page not in {page.name for page in pages}:
+        known = ", ".join(page.name for page in pages)
+        print(f"There is no page {chosen.page!r}. The pages are: {known}.", file=sys.stderr)
+        return 2
+    pages = [page for page in pages if chosen.page in (None, page.name)]
     if chosen.command == "run":
         from .run import run
 
-        return run()
+        return run(pages)
     from .doctor import doctor
 
-    return doctor()
+    return doctor(pages)

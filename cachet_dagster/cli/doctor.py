@@ -5,20 +5,29 @@ A line is red where a run would fail, if only for one endpoint, and the exit sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
 from cachet_dagster.source.errors import CachetError, Refused
 from cachet_dagster.source.reader import CachetReader
-from cachet_dagster.status_page.resources import CachetResource, Connection
+from cachet_dagster.status_page.page import Connection, StatusPage
 
 _Finding = tuple[str, str, bool]
 
 
-def doctor() -> int:
-    """Print the report and return 0 where a run would load everything that there is for its token."""
+def doctor(pages: Sequence[StatusPage]) -> int:
+    """Print a report on each page and return 0 where a run would load all that there is for its token."""
     console = Console(highlight=False, soft_wrap=True)
+    healthy = []
+    for page in pages:
+        if len(pages) > 1:
+            console.print(f"[bold]{page.name}[/bold]")
+        healthy.append(_report(page, console))
+    return 0 if all(healthy) else 1
+
+
+def _report(page: StatusPage, console: Console) -> bool:
     healthy = True
 
     def line(name: str, text: str, good: bool = True) -> None:
@@ -26,11 +35,11 @@ def doctor() -> int:
         healthy = healthy and good
         mark = "[green]✓[/green]" if good else "[red]✗[/red]"
         console.print(f"{mark} {name:12}", end="")
-        console.print(text, markup=False)
+        console.print(page.text(text), markup=False)
 
     try:
-        with CachetResource().connect(lambda _: None) as connection:
-            line("page", "the embedded demo page" if connection.demo else connection.settings.base_url)
+        with page.connect(lambda _: None) as connection:
+            line("page", connection.identity)
             reader = CachetReader(connection.settings)
             for finding in _asked(reader):
                 line(*finding)
@@ -41,7 +50,7 @@ def doctor() -> int:
             _report_database(connection, line)
     except CachetError as error:
         line("settings", _said(error), False)
-    return 0 if healthy else 1
+    return healthy
 
 
 def _asked(reader: CachetReader) -> Iterator[_Finding]:
@@ -75,19 +84,20 @@ def _access(reader: CachetReader) -> Iterator[_Finding]:
         yield "token", f"could not be checked, since subscribers fails: {_said(error)}", False
         return
     yield "token", "accepted: hidden rows and disabled components are seen", True
-    if error:
+    if isinstance(error, Refused):
+        yield "subscribers", "may not be read with this token, and are left out; the rest is loaded", True
+    elif error:
         yield "subscribers", f"a run would fail for subscribers, and load the rest: {_said(error)}", False
     else:
         yield "subscribers", "may be read", True
 
 
 def _report_database(connection: Connection, line: Callable[[str, str, bool], None]) -> None:
-    database = connection.database
-    state = "exists" if database.path.exists() else "will be created"
-    database.wait = 0
+    warehouse = connection.warehouse
+    warehouse.wait = 0
     try:
-        database.probe()
-        line("database", f"{database.path} {state}, nobody holds it", True)
+        warehouse.probe()
+        line("database", f"{warehouse.name} can be written, and nobody holds it", True)
     except CachetError as error:
         line("database", _said(error), False)
 

@@ -9,7 +9,8 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,92 +20,117 @@ from dagster import (
     AssetObservation,
     DagsterEvent,
     DagsterInstance,
+    Definitions,
     ExecuteInProcessResult,
 )
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from cachet_dagster.definitions import defs
 from cachet_dagster.source import TABLES
+from cachet_dagster.source.errors import CachetError
+from cachet_dagster.status_page.definitions import page_definitions
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.resources import CachetResource, Connection
-from cachet_dagster.status_page.specs import asset_key
-from cachet_dagster.warehouse.names import DATASET, PIPELINE
+from cachet_dagster.warehouse import Warehouse
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-class _Terminal(CachetResource):
-    """The configured resource, whose messages also go to the terminal."""
-
-    @contextlib.contextmanager
-    def connect(self, log: Callable[[str], None]) -> Iterator[Connection]:
-        def both(message: str) -> None:
-            log(message)
-            _show(message)
-
-        with super().connect(both) as connection:
-            _connections.append(connection)
-            yield connection
-
-
-_console = Console(highlight=False, soft_wrap=True)
-if not _console.is_terminal:
-    # A log or a pipe has no edge to wrap the table at.
-    _console.width = 200
-_connections: list[Connection] = []
-_status: Status | None = None
-_shown: dict[str, float] = {}
 _AGAIN_SECONDS = 30.0
 
 
-def run() -> int:
-    """Load everything, print a line for each asset, and return 0 where nothing failed."""
-    global _status
-    started = time.monotonic()
-    failures: list[str] = []
-    events: list[DagsterEvent] = []
+def run(pages: Sequence[StatusPage]) -> int:
+    """Load pages, print a line for each asset of each, and return 0 where nothing failed."""
     with project_instance() as instance:
-        with (
-            _console.status("reading Cachet …")
-            if _console.is_terminal
-            else contextlib.nullcontext() as status
-        ):
-            _status = status
-            for job, text in (
-                ("cachet_sync", "reading every endpoint"),
-                ("cachet_metric_points", "reading points"),
-            ):
-                tags: dict[str, str] = {}
-                if job == "cachet_metric_points":
-                    keys = metric_keys(instance)
-                    # Where nothing at all could be loaded, points would only fail the same way.
-                    if not keys or not _materialized(events):
-                        break
-                    tags = {
-                        "dagster/asset_partition_range_start": keys[0],
-                        "dagster/asset_partition_range_end": keys[-1],
-                    }
-                _show(text)
-                result = defs.resolve_job_def(job).execute_in_process(
-                    run_config=_QUIET,
-                    instance=instance,
-                    tags=tags,
-                    resources={"cachet": _Terminal()},
-                    raise_on_error=False,
-                )
-                events += result.all_events
-                failures += reasons(result)
-        _status = None
-    loaded = _materialized(events)
-    if loaded:
-        _console.print(_table(loaded, _missed(events)), soft_wrap=False)
-    for failure in dict.fromkeys(failures):
-        _console.print(f"[red]{_escaped(failure)}[/red]")
-    if loaded:
-        _what_next(_connections[-1], time.monotonic() - started, whole=not failures)
-    return 1 if failures else 0
+        failed = [_PageRun(page, instance, named=len(pages) > 1).failed() for page in pages]
+    return 1 if any(failed) else 0
+
+
+class _Progress:
+    """Shows what is being done: as what a spinner says, or on a line where there is no terminal."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._status: Status | None = None
+        self._shown: dict[str, float] = {}
+
+    def __enter__(self) -> _Progress:
+        if self._console.is_terminal:
+            self._status = self._console.status("reading Cachet …")
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, message: str) -> None:
+        """Show the first line of a message, but not the same one again and again."""
+        line = _escaped(message.splitlines()[0])
+        now = time.monotonic()
+        if self._status is not None:
+            self._status.update(line)
+        elif now - self._shown.get(message, -math.inf) > _AGAIN_SECONDS:
+            self._shown[message] = now
+            self._console.print(line)
+
+
+class _PageRun:
+    """The sync of one page and then its points, as Dagster runs in this process."""
+
+    def __init__(self, page: StatusPage, instance: DagsterInstance, *, named: bool):
+        self.console = Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            # A log or a pipe has no edge to wrap the table at.
+            self.console.width = 200
+        self.progress = _Progress(self.console)
+        self.page = replace(page, log=self.progress.show)
+        self.instance = instance
+        self.named = named
+        self.events: list[DagsterEvent] = []
+        self.failures: list[str] = []
+
+    def failed(self) -> bool:
+        """Load the page, print what happened, and return whether anything failed."""
+        started = time.monotonic()
+        if self.named:
+            self.console.print(f"[bold]{self.page.name}[/bold]")
+        with self.progress:
+            definitions = page_definitions(self.page)
+            self._job(definitions, "sync", "reading every endpoint", {})
+            keys = metric_keys(self.page, self.instance)
+            # Where nothing at all could be loaded, points would only fail the same way.
+            if keys and self.page.has_points and _materialized(self.events):
+                ends = {
+                    "dagster/asset_partition_range_start": keys[0],
+                    "dagster/asset_partition_range_end": keys[-1],
+                }
+                self._job(definitions, "metric_points", "reading points", ends)
+        loaded = _materialized(self.events)
+        if loaded:
+            self.console.print(_table(self.page, loaded, _missed(self.events)), soft_wrap=False)
+        for failure in dict.fromkeys(self.failures):
+            self.console.print(f"[red]{_escaped(failure)}[/red]")
+        if loaded:
+            self._what_next(loaded, time.monotonic() - started)
+        return bool(self.failures)
+
+    def _job(self, definitions: Definitions, job: str, text: str, tags: dict[str, str]) -> None:
+        self.progress.show(text)
+        result = definitions.resolve_job_def(self.page.named(job)).execute_in_process(
+            run_config=_QUIET, instance=self.instance, tags=tags, raise_on_error=False
+        )
+        self.events += result.all_events
+        self.failures += reasons(result)
+
+    def _what_next(self, loaded: Mapping[AssetKey, Any], seconds: float) -> None:
+        with contextlib.suppress(CachetError), self.page.connect(lambda _: None) as connection:
+            warehouse = connection.warehouse
+            page = connection.identity if not self.failures else f"what was loaded of {connection.identity}"
+            self.console.print(
+                f"\n{_escaped(page)} is in [bold]{_escaped(_shown(warehouse))}[/bold] ({seconds:.1f} s)\n"
+            )
+            first = next(name for name in TABLES if self.page.asset_key(name) in loaded)
+            _print_hints(self.console, warehouse, first, demo=connection.demo)
 
 
 @contextlib.contextmanager
@@ -119,17 +145,6 @@ def project_instance() -> Iterator[DagsterInstance]:
     else:
         with DagsterInstance.ephemeral() as instance:
             yield instance
-
-
-def _show(message: str) -> None:
-    """Make a message what the spinner says, or print it where there is none, but not again and again."""
-    line = _escaped(message.splitlines()[0])
-    now = time.monotonic()
-    if _status is not None:
-        _status.update(line)
-    elif now - _shown.get(message, -math.inf) > _AGAIN_SECONDS:
-        _shown[message] = now
-        _console.print(line)
 
 
 def _materialized(events: list[DagsterEvent]) -> dict[AssetKey, list[dict[str, Any]]]:
@@ -158,16 +173,18 @@ def _values(event: AssetMaterialization | AssetObservation) -> dict[str, Any]:
     return {name: value.value for name, value in event.metadata.items()}
 
 
-def _table(seen: dict[AssetKey, list[dict[str, Any]]], missed: dict[AssetKey, str]) -> Table:
+def _table(
+    page: StatusPage, seen: dict[AssetKey, list[dict[str, Any]]], missed: dict[AssetKey, str]
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("asset")
     for name in ("rows", "requests", "seconds"):
         table.add_column(name, justify="right")
     table.add_column("what happened")
-    for name in TABLES:
-        found = seen.get(asset_key(name))
+    for name in [table.name for table in page.tables]:
+        found = seen.get(page.asset_key(name))
         if not found:
-            reason = missed.get(asset_key(name), "not loaded")
+            reason = missed.get(page.asset_key(name), "not loaded")
             table.add_row(name, "", "", "", f"[yellow]{_escaped(reason)}[/yellow]")
         elif name == "metric_points":
             rows = sum(values["dagster/partition_row_count"] for values in found)
@@ -223,22 +240,23 @@ def _root(error: Any) -> str:
     return error.message.strip() if error else ""
 
 
-def _what_next(connection: Connection, seconds: float, *, whole: bool) -> None:
-    database = connection.database
-    page = "the embedded demo page" if connection.demo else connection.settings.base_url
-    page = page if whole else f"what was loaded of {page}"
-    shown = os.path.relpath(database.path) if database.path.is_relative_to(Path.cwd()) else str(database.path)
-    _console.print(f"\n{_escaped(page)} is in [bold]{_escaped(shown)}[/bold] ({seconds:.1f} s)\n")
-    _console.print("Try next:")
-    _console.print(
-        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{shown}', read_only=True)"""
-        f""".sql('SELECT * FROM {DATASET}.incidents LIMIT 10'))" """,
+def _shown(warehouse: Warehouse) -> str:
+    """Return where a warehouse is, relative to the current folder where it is a file in it."""
+    inside = Path(warehouse.name).is_relative_to(Path.cwd())
+    return os.path.relpath(warehouse.name) if inside else warehouse.name
+
+
+def _print_hints(console: Console, warehouse: Warehouse, table: str, *, demo: bool) -> None:
+    console.print("Try next:")
+    console.print(
+        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{_shown(warehouse)}', read_only=True)"""
+        f""".sql('SELECT * FROM {warehouse.dataset}.{table} LIMIT 10'))" """,
         markup=False,
     )
-    _console.print(f"  .venv/bin/dlt pipeline {PIPELINE} info", markup=False)
-    _console.print("  make dev      the Dagster UI: lineage, runs, partitions, schedules", markup=False)
-    if connection.demo:
-        _console.print(
+    console.print(f"  .venv/bin/dlt pipeline {warehouse.pipeline_name} info", markup=False)
+    console.print("  make dev      the Dagster UI: lineage, runs, partitions, schedules", markup=False)
+    if demo:
+        console.print(
             "  CACHET_BASE_URL=https://status.example.com make run      your own page", markup=False
         )
 

@@ -64,7 +64,7 @@ class EndpointRead:
 
     @property
     def outcome(self) -> str:
-        """`read`, `not offered` (this Cachet has no such endpoint), `refused` (a guest asked) or `failed`."""
+        """`read`, `not offered` (this Cachet has no such endpoint), `refused` (not for this token) or `failed`."""
         if self.error is None:
             return "read"
         if isinstance(self.error, NotOffered):
@@ -73,7 +73,7 @@ class EndpointRead:
 
 
 class NeedsToken(Refused):
-    """A guest asked for what only a token is shown: expected, and no failure of the run."""
+    """A guest, or a token without the ability, asked for what it may not see: expected, and no failure in itself."""
 
 
 class CachetReader:
@@ -257,9 +257,13 @@ class CachetReader:
             return NotOffered("this server does not offer it", "", endpoint.name)
         if listing and isinstance(error, NotOffered):
             return NotFound(error.what, error.remedy, endpoint.name)
-        if listing and listing.private and isinstance(error, Refused) and self.settings.api_key is None:
-            return NeedsToken(error.what, error.remedy, endpoint.name)
+        if listing and listing.private and isinstance(error, Refused) and self._lacks_rights(error):
+            return NeedsToken(error.what, error.remedy, endpoint.name, status=error.status)
         return error.about(endpoint.name)
+
+    def _lacks_rights(self, error: Refused) -> bool:
+        """Return whether a guest, or a token that the server knows, asked for more than it may see."""
+        return self.settings.api_key is None or error.status == 403
 
     def _asked(self, endpoint: Endpoint) -> Listing:
         """Return how the detected API is asked. Raises NotOffered where it lacks the endpoint."""

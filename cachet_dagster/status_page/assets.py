@@ -1,4 +1,4 @@
-"""The two ops behind the assets: one loads tables whole, the other merges the points of metrics.
+"""The two ops behind a page's assets: one loads tables whole, the other merges the points of metrics.
 
 Both read first and load then: what was read completely goes into the database in one package, and an
 endpoint or a metric that failed keeps its previous rows. The op raises at the end and says which, why and
@@ -6,7 +6,9 @@ what to do, so that what was loaded is recorded all the same.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -17,6 +19,7 @@ from dagster import (
     AssetExecutionContext,
     AssetMaterialization,
     AssetObservation,
+    AssetsDefinition,
     BackfillPolicy,
     Config,
     Failure,
@@ -34,22 +37,27 @@ from cachet_dagster.source import (
     ByIdRequest,
     CachetError,
     CachetReader,
+    Endpoint,
     EndpointRead,
     stored_tables,
     table_resource,
 )
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import load
+from cachet_dagster.warehouse.identity import check_page, held_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
+from cachet_dagster.warehouse.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.warehouse.points import PointsLoad
 from cachet_dagster.warehouse.quality import Loaded
 
 from .checks import check_keys, check_results, check_specs
-from .partitions import is_metric_key, metric_keys, metric_partitions, sync_metric_partitions
-from .resources import CachetResource, Connection
-from .specs import LINEAGE_ORDER, asset_key, points_spec, table_specs
+from .page import Connection, StatusPage
+from .partitions import is_metric_key, metric_keys, sync_metric_partitions
+from .specs import LINEAGE_ORDER, points_spec, table_specs
 
-API_POOL = "cachet_api"
+_ACCEPT_LOSS = (
+    "Replace tables whatever share of their rows goes: what CACHET_MAX_LOSS stops is let through once."
+)
 
 
 class TablesConfig(Config):
@@ -60,6 +68,7 @@ class TablesConfig(Config):
     )
     incident_ids: list[int] = Field(default=[], description="Incidents to ask for by id in any case.")
     component_ids: list[int] = Field(default=[], description="Components to ask for by id in any case.")
+    accept_loss: bool = Field(default=False, description=_ACCEPT_LOSS)
 
 
 class PointsConfig(Config):
@@ -75,107 +84,218 @@ class PointsConfig(Config):
     prune: bool = Field(default=False, description="Remove the points of metrics that Cachet lists no more.")
 
 
-@multi_asset(
-    specs=table_specs(),
-    check_specs=check_specs(
-        [table for table in TABLES.values() if not FILLED_BY[table.name].kind.per_metric]
-    ),
-    name="cachet_tables",
-    can_subset=True,
-    pool=API_POOL,
-)
-def cachet_tables(
-    context: AssetExecutionContext, config: TablesConfig, cachet: CachetResource
-) -> Iterator[Any]:
-    """Read the selected endpoints in parallel and load those that succeeded as one package."""
-    selected = {key.path[-1] for key in context.selected_asset_keys}
-    # The tables of an endpoint belong together and are always loaded together.
-    endpoints = [
-        ENDPOINTS[name]
-        for name in dict.fromkeys(FILLED_BY[table].name for table in TABLES if table in selected)
-    ]
-    by_id = {
-        "incidents_by_id": ByIdRequest(config.full_refresh, config.incident_ids),
-        "components_by_id": ByIdRequest(config.full_refresh, config.component_ids),
-        "schedules": ByIdRequest(config.full_refresh),
-    }
-    with connected(context.log.info, cachet) as connection:
-        database = connection.database
-        database.probe()
-        with database.reading() as query:
-            stored = read_stored(query, whole=stored_tables(endpoints))
-        reader = CachetReader(connection.settings, stored, by_id, connection.log)
-        # A run of checks alone asks Cachet for nothing.
-        reads = reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
-        loaded = [read for read in reads.values() if read.outcome in ("read", "not offered")]
-        # What a guest is refused gets its tables too, so that SQL finds them; their rows stay.
-        resources = [
-            table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
-            for read in reads.values()
-            if read.outcome != "failed"
-            for table in read.endpoint.tables
+def tables_asset(page: StatusPage) -> AssetsDefinition:
+    """Return the op that reads the selected endpoints in parallel and loads those that succeeded as one package."""
+
+    @multi_asset(
+        specs=table_specs(page),
+        check_specs=check_specs(page, page.whole_tables),
+        name=page.named("tables"),
+        can_subset=True,
+        pool=page.pool,
+    )
+    def tables(context: AssetExecutionContext, config: TablesConfig) -> Iterator[Any]:
+        """Read the selected endpoints in parallel and load those that succeeded as one package."""
+        with connected(page, context.log.info) as connection:
+            yield from _TablesRun(page, context, config, connection).events()
+
+    return tables
+
+
+@dataclass
+class _TablesRun:
+    """One run over the tables that are read as a whole: read, load, and what Dagster is told of it."""
+
+    page: StatusPage
+    context: AssetExecutionContext
+    config: TablesConfig
+    connection: Connection
+    stored: Stored = field(default_factory=Stored)
+    reader: CachetReader = field(init=False)
+    _recorded: bool = False
+
+    def events(self) -> Iterator[Any]:
+        """Do it all, and yield the materializations and the check results; raise what failed in the end."""
+        connection, context, page = self.connection, self.context, self.page
+        keys = {page.asset_key(table.name): table.name for table in page.whole_tables}
+        selected = {keys[key] for key in context.selected_asset_keys}
+        # The tables of an endpoint belong together and are always loaded together.
+        endpoints = [
+            ENDPOINTS[name]
+            for name in dict.fromkeys(FILLED_BY[table].name for table in TABLES if table in selected)
         ]
-        if loaded:
-            load(database, resources)
-        failures = [str(read.error) for read in reads.values() if read.outcome == "failed"]
+        reads = self._read(endpoints)
+        loaded = self._load(reads.values())
+        failures = [str(read.error) for read in reads.values() if self._fails(read)]
         if "metrics" in reads and reads["metrics"].error is None:
-            failures += _sync_partitions(context, reads["metrics"], connection)
+            failures += _sync_partitions(page, context, reads["metrics"], connection)
         by_table = {table: read for read in loaded for table in read.endpoint.tables}
         missed = {
             table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
         }
         # Dagster takes the events of one op in the order of lineage only.
         for table in filter(by_table.get, LINEAGE_ORDER):
-            metadata = _metadata(connection, reader, by_table[table], table, stored)
+            metadata = self._metadata(by_table[table], table)
             if table in selected:
-                yield MaterializeResult(asset_key=asset_key(table), metadata=metadata)
+                yield MaterializeResult(asset_key=page.asset_key(table), metadata=metadata)
             else:
-                context.log_event(AssetMaterialization(asset_key(table), metadata=metadata))
+                context.log_event(AssetMaterialization(page.asset_key(table), metadata=metadata))
         for table in selected.intersection(missed):
-            context.log_event(
-                AssetObservation(asset_key(table), metadata={"what_happened": _missed(missed[table])})
-            )
-        context.log.info(_summary(reads.values(), reader.client.request_count))
+            reason = page.text(_missed(missed[table]))
+            context.log_event(AssetObservation(page.asset_key(table), metadata={"what_happened": reason}))
+        context.log.info(page.text(_summary(reads.values(), self.reader.client.request_count)))
         yield from check_results(
-            database,
+            page,
+            connection.warehouse,
             context.selected_asset_check_keys,
-            {table: _loaded(connection, reader, read, table, stored) for table, read in by_table.items()},
+            {table: self._loaded(read, table) for table, read in by_table.items()},
             skipped=set(missed),
+            refused={
+                table: self._loaded(read, table)
+                for table, read in missed.items()
+                if isinstance(read.error, SuddenLoss)
+            },
         )
-        _raise_failures(failures)
+        _raise_failures(page, failures, loaded_any=bool(loaded))
+
+    def _read(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointRead]:
+        connection, config = self.connection, self.config
+        warehouse = connection.warehouse
+        warehouse.probe()
+        with warehouse.reading() as query:
+            if endpoints:
+                check_page(query, connection.identity, connection.page.moved_from, _place(connection))
+            self._recorded = held_page(query) == connection.identity
+            self.stored = read_stored(query, whole=stored_tables(endpoints))
+        by_id = {
+            "incidents_by_id": ByIdRequest(config.full_refresh, config.incident_ids),
+            "components_by_id": ByIdRequest(config.full_refresh, config.component_ids),
+            "schedules": ByIdRequest(config.full_refresh),
+        }
+        self.reader = CachetReader(connection.settings, self.stored, by_id, connection.log)
+        # A run of checks alone asks Cachet for nothing.
+        reads = self.reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
+        for read in reads.values():
+            read.error = read.error or self._loss(read)
+        return reads
+
+    def _load(self, reads: Collection[EndpointRead]) -> list[EndpointRead]:
+        """Load what was read, and return it."""
+        loaded = [read for read in reads if read.outcome in ("read", "not offered")]
+        if not loaded:
+            return []
+        # What a token is refused gets its tables too, so that SQL finds them; their rows stay.
+        resources = [
+            table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
+            for read in reads
+            if read.outcome != "failed"
+            for table in read.endpoint.tables
+        ]
+        if not self._recorded:
+            resources.append(identity_resource(self.connection.identity, self.page.name))
+        load(self.connection.warehouse, resources)
+        return loaded
+
+    def _loss(self, read: EndpointRead) -> SuddenLoss | None:
+        """Return the error of an endpoint whose tables would lose too many rows at once."""
+        if self.config.accept_loss or read.error is not None or not read.endpoint.kind.has_ids:
+            return None
+        max_loss = self.connection.page.max_loss
+        for table in read.endpoint.tables:
+            before, now = self.stored.counts[table], len(read.rows.get(table, ()))
+            if sudden_loss(before, now, max_loss):
+                return loss_error(table, before, now, max_loss, read.endpoint.name)
+        return None
+
+    def _fails(self, read: EndpointRead) -> bool:
+        """Return whether an endpoint fails the run.
+
+        That a token may not read something is the right token for most people, unless it could read it before.
+        """
+        if read.outcome != "refused":
+            return read.outcome == "failed"
+        had_rows = any(self.stored.counts[table] for table in read.endpoint.tables)
+        with_token = self.connection.settings.api_key is not None
+        return self.connection.page.subscribers_required or (with_token and had_rows)
+
+    def _metadata(self, read: EndpointRead, table: str) -> dict[str, Any]:
+        connection, api = self.connection, self.reader.api
+        rows = len(read.rows.get(table, ()))
+        kept = read.error is not None or read.endpoint.kind.appends
+        metadata: dict[str, Any] = {
+            "dagster/row_count": rows + (self.stored.counts[table] if kept else 0),
+            "rows_read": rows,
+            "requests": read.requests,
+            "seconds": round(read.seconds, 3),
+            "endpoint": read.endpoint.name,
+            "what_happened": _what_happened(read, rows),
+            "demo": connection.demo,
+            "cachet_api": api.version if api else 0,
+            "database": MetadataValue.path(connection.warehouse.name),
+        }
+        if connection.page_url:
+            metadata["status_page"] = MetadataValue.url(connection.page_url)
+        return metadata
+
+    def _loaded(self, read: EndpointRead, table: str) -> Loaded:
+        """Return what a load said of a table, for its checks."""
+        before, rows = self.stored.counts[table], read.rows.get(table, [])
+        replaced = not read.endpoint.kind.appends and (
+            read.error is None or isinstance(read.error, SuddenLoss)
+        )
+        return Loaded(
+            before=before,
+            rows=len(rows) + (0 if replaced else before),
+            keys=[tuple(row[column] for column in TABLES[table].key) for row in rows] if replaced else None,
+            at=self.reader.clock or datetime.now(timezone.utc),
+            max_loss=self.connection.page.max_loss,
+            loss_accepted=self.config.accept_loss,
+        )
 
 
-@multi_asset(
-    specs=[points_spec()],
-    check_specs=check_specs([TABLES["metric_points"]]),
-    name="metric_points",
-    # So that its checks can be evaluated without loading.
-    can_subset=True,
-    partitions_def=metric_partitions,
-    backfill_policy=BackfillPolicy.single_run(),
-    pool=API_POOL,
-)
-def metric_points(
-    context: AssetExecutionContext, config: PointsConfig, cachet: CachetResource
-) -> Iterator[Any]:
-    """Merge the points of the run's metrics, reading on while what was read is loaded."""
-    keys = context.partition_keys if context.has_partition_key or context.has_partition_key_range else None
-    with connected(context.log.info, cachet) as connection:
-        if not context.selected_asset_keys:
-            yield from check_results(connection.database, context.selected_asset_check_keys, {})
-            return
-        if keys is None:
-            yield from load_metric_points(context, connection, config.metric_ids, config)
-            return
-        metric_ids = [int(key) for key in keys if is_metric_key(key)]
-        if metric_ids:
-            yield from load_metric_points(context, connection, metric_ids, config)
-        _raise_failures(
-            [f"{key!r} is no metric's id: remove that partition." for key in keys if not is_metric_key(key)]
-        )
+def points_asset(page: StatusPage) -> AssetsDefinition:
+    """Return the op that merges the points of the run's metrics, reading on while what was read is loaded."""
+
+    @multi_asset(
+        specs=[points_spec(page)],
+        check_specs=check_specs(page, [TABLES["metric_points"]]),
+        name=page.points_op,
+        # So that its checks can be evaluated without loading.
+        can_subset=True,
+        partitions_def=page.partitions,
+        backfill_policy=BackfillPolicy.single_run(),
+        pool=page.pool,
+    )
+    def metric_points(context: AssetExecutionContext, config: PointsConfig) -> Iterator[Any]:
+        """Merge the points of the run's metrics, reading on while what was read is loaded."""
+        partitioned = context.has_partition_key or context.has_partition_key_range
+        keys = context.partition_keys if partitioned else None
+        with connected(page, context.log.info) as connection:
+            if not context.selected_asset_keys:
+                wanted = context.selected_asset_check_keys
+                yield from check_results(page, connection.warehouse, wanted, {})
+                return
+            if keys is None:
+                yield from load_metric_points(page, context, connection, config.metric_ids, config)
+                return
+            metric_ids = [int(key) for key in keys if is_metric_key(key)]
+            if metric_ids:
+                yield from load_metric_points(page, context, connection, metric_ids, config)
+            _raise_failures(
+                page,
+                [
+                    f"{key!r} is no metric's id: remove that partition."
+                    for key in keys
+                    if not is_metric_key(key)
+                ],
+                loaded_any=bool(metric_ids),
+            )
+
+    return metric_points
 
 
 def load_metric_points(
+    page: StatusPage,
     context: AssetExecutionContext | OpExecutionContext,
     connection: Connection,
     metric_ids: Sequence[int],
@@ -189,9 +309,12 @@ def load_metric_points(
     Raises:
         Failure: Metrics failed; it names them. What was yielded before stands.
     """
-    connection.database.probe()
-    wanted = metric_ids or [int(key) for key in metric_keys(context.instance)]
-    points = PointsLoad(connection.settings, connection.database, connection.log)
+    warehouse = connection.warehouse
+    warehouse.probe()
+    with warehouse.reading() as query:
+        check_page(query, connection.identity, connection.page.moved_from, _place(connection))
+    wanted = metric_ids or [int(key) for key in metric_keys(page, context.instance)]
+    points = PointsLoad(connection.settings, warehouse, connection.log)
     metrics: dict[int, tuple[int, int]] = {}
     failures: list[str] = []
     for done in points.run(wanted, full_refresh=config.full_refresh):
@@ -200,7 +323,7 @@ def load_metric_points(
             continue
         metrics[done.metric_id] = done.before, done.before + done.new - done.deleted
         yield AssetMaterialization(
-            asset_key("metric_points"),
+            page.asset_key("metric_points"),
             partition=str(done.metric_id),
             metadata={
                 "rows_read": done.read,
@@ -227,11 +350,12 @@ def load_metric_points(
             pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
             context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
     if metrics:
-        yield from _points_checks(context, connection, points.reader, metrics)
-    _raise_failures(failures)
+        yield from _points_checks(page, context, connection, points.reader, metrics)
+    _raise_failures(page, failures, loaded_any=bool(metrics))
 
 
 def _points_checks(
+    page: StatusPage,
     context: AssetExecutionContext | OpExecutionContext,
     connection: Connection,
     reader: CachetReader,
@@ -242,15 +366,15 @@ def _points_checks(
         rows=sum(rows for _, rows in metrics.values()),
         metrics=metrics,
         at=reader.clock or datetime.now(timezone.utc),
-        max_loss=connection.max_loss,
+        max_loss=connection.page.max_loss,
     )
     by_table = {"metric_points": loaded}
     if isinstance(context, AssetExecutionContext):
-        yield from check_results(connection.database, context.selected_asset_check_keys, by_table)
+        yield from check_results(page, connection.warehouse, context.selected_asset_check_keys, by_table)
         return
-    for result in check_results(connection.database, check_keys("metric_points"), by_table):
+    for result in check_results(page, connection.warehouse, check_keys(page, "metric_points"), by_table):
         evaluation: Any = AssetCheckEvaluation(
-            asset_key=asset_key("metric_points"),
+            asset_key=page.asset_key("metric_points"),
             check_name=str(result.check_name),
             passed=result.passed,
             severity=result.severity,
@@ -261,66 +385,36 @@ def _points_checks(
 
 
 @contextlib.contextmanager
-def connected(log: Callable[[str], None], cachet: CachetResource) -> Iterator[Connection]:
+def connected(page: StatusPage, log: Callable[[str], None]) -> Iterator[Connection]:
     """Connect, and turn an error that a person has to know into a failure whose message is just that."""
     try:
-        with cachet.connect(log) as connection:
+        with page.connect(log) as connection:
             yield connection
     except CachetError as error:
-        raise Failure(str(error), allow_retries=False) from error
+        raise Failure(page.text(str(error)), allow_retries=False) from error
 
 
-def _sync_partitions(context: AssetExecutionContext, read: EndpointRead, connection: Connection) -> list[str]:
+def _place(connection: Connection) -> str:
+    return f"the dataset {connection.warehouse.dataset} of {connection.warehouse.name}"
+
+
+def _sync_partitions(
+    page: StatusPage, context: AssetExecutionContext, read: EndpointRead, connection: Connection
+) -> list[str]:
     """Make the metrics read the partitions, and return why that failed where it did: the load stands."""
     ids = [row["id"] for row in read.rows["metrics"]]
-    path = connection.database.path
+    warehouse = connection.warehouse
     try:
-        added, dropped = sync_metric_partitions(context.instance, ids, beside=path, complete=True)
+        added, dropped = sync_metric_partitions(page, context.instance, ids, warehouse, complete=True)
     except LockTimeout:
         why = "another run kept adding some for a minute"
     except OSError as error:
-        why = f"no lock can be made beside {path} ({error.strerror})"
+        why = f"no lock can be made beside {warehouse.name} ({error.strerror})"
     else:
         if added or dropped:
             context.log.info(f"partitions of metric_points: {len(added)} added, {len(dropped)} dropped")
         return []
     return [f"The partitions of metric_points are as they were: {why}. The next sync tries again."]
-
-
-def _metadata(
-    connection: Connection, reader: CachetReader, read: EndpointRead, table: str, stored: Stored
-) -> dict[str, Any]:
-    rows = len(read.rows.get(table, ()))
-    kept = read.error is not None or read.endpoint.kind.appends
-    metadata: dict[str, Any] = {
-        "dagster/row_count": rows + (stored.counts[table] if kept else 0),
-        "rows_read": rows,
-        "requests": read.requests,
-        "seconds": round(read.seconds, 3),
-        "endpoint": read.endpoint.name,
-        "what_happened": _what_happened(read, rows),
-        "demo": connection.demo,
-        "cachet_api": reader.api.version if reader.api else 0,
-        "database": MetadataValue.path(str(connection.database.path)),
-    }
-    if connection.page_url:
-        metadata["status_page"] = MetadataValue.url(connection.page_url)
-    return metadata
-
-
-def _loaded(
-    connection: Connection, reader: CachetReader, read: EndpointRead, table: str, stored: Stored
-) -> Loaded:
-    """Return what a load said of a table, for its checks."""
-    before, rows = stored.counts[table], read.rows.get(table, [])
-    replaced = read.error is None and not read.endpoint.kind.appends
-    return Loaded(
-        before=before,
-        rows=len(rows) + (0 if replaced else before),
-        keys=[tuple(row[column] for column in TABLES[table].key) for row in rows] if replaced else None,
-        at=reader.clock or datetime.now(timezone.utc),
-        max_loss=connection.max_loss,
-    )
 
 
 def _what_happened(read: EndpointRead, rows: int) -> str:
@@ -350,11 +444,13 @@ def _summary(reads: Iterable[EndpointRead], requests: int) -> str:
     return "\n".join(lines)
 
 
-def _raise_failures(failures: Sequence[str]) -> None:
+def _raise_failures(page: StatusPage, failures: Sequence[str], *, loaded_any: bool) -> None:
     if failures:
-        shown = "\n".join(failures[:10])
-        more = f"\n… and {len(failures) - 10} more" if len(failures) > 10 else ""
+        counted = Counter(failures)
+        shown = "\n".join([*counted][:10])
+        more = f"\n… and {len(counted) - 10} more" if len(counted) > 10 else ""
+        rest = "Everything else is loaded. " if loaded_any else ""
         raise Failure(
-            f"{shown}{more}\nEverything else is loaded. What lies downstream in this run does not run.",
+            page.text(f"{shown}{more}\n{rest}What lies downstream in this run does not run."),
             allow_retries=False,
         )

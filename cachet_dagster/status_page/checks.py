@@ -21,16 +21,18 @@ from dagster import (
     ScheduleDefinition,
     TableRecord,
 )
-from dagster._utils.schedules import cron_string_iterator
 
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Warehouse
 from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged, promises
 
-from .specs import ENDPOINT_TAG, asset_key
+from .cron import ticks
+from .page import StatusPage
+from .specs import ENDPOINT_TAG
 
 _PROMISES = {promise.name: promise for promise in PROMISES}
+LOSS_CHECK = "no_sudden_loss"
 _SEVERITY = {"warn": AssetCheckSeverity.WARN, "error": AssetCheckSeverity.ERROR}
 
 # A period that holds every irregularity of a weekly schedule, and how many ticks of it are looked at.
@@ -38,82 +40,91 @@ _PERIOD = timedelta(days=8)
 _TICKS = 500
 
 
-def check_specs(tables: Sequence[Table]) -> list[AssetCheckSpec]:
-    """Return the checks of tables, for the op that loads them."""
+def check_specs(page: StatusPage, tables: Sequence[Table]) -> list[AssetCheckSpec]:
+    """Return the checks of tables, for the op that loads them; none where the page has none."""
     return [
-        AssetCheckSpec(promise.name, asset=asset_key(table.name), description=promise.says)
-        for table in tables
+        AssetCheckSpec(promise.name, asset=page.asset_key(table.name), description=promise.says)
+        for table in (tables if page.checks else ())
         for promise in promises(table)
     ]
 
 
-def check_keys(table: str) -> list[AssetCheckKey]:
+def check_keys(page: StatusPage, table: str) -> list[AssetCheckKey]:
     """Return the keys of a table's checks."""
-    return [AssetCheckKey(asset_key(table), promise.name) for promise in promises(TABLES[table])]
+    return [spec.key for spec in check_specs(page, [TABLES[table]])]
 
 
 def check_results(
+    page: StatusPage,
     warehouse: Warehouse,
     wanted: Collection[AssetCheckKey],
     loaded: Mapping[str, Loaded],
     *,
     skipped: Collection[str] = (),
+    refused: Mapping[str, Loaded] | None = None,
 ) -> Iterator[AssetCheckResult]:
     """Evaluate checks in the order of tables and promises.
 
     Args:
+        page: The page.
         warehouse: Where the tables are.
         wanted: The checks that the run selected.
         loaded: What the run's load said, by table. A table that the run has not loaded is judged as it is, by
             the promises that concern no load.
         skipped: Tables that the run should have loaded and has not: their checks are not evaluated.
+        refused: What the load would have said of tables that it did not replace since they would have lost too
+            many rows: only the check that speaks of it is evaluated.
     """
+    refused = refused or {}
+
+    def due(table: str, name: str) -> bool:
+        if table in refused:
+            return name == LOSS_CHECK
+        return table not in skipped and (table in loaded or not _PROMISES[name].of_load)
+
     todo = [
         (TABLES[table], _PROMISES[name])
         for table in TABLES
-        if table not in skipped
         for name in _PROMISES
-        if AssetCheckKey(asset_key(table), name) in wanted
-        and (table in loaded or not _PROMISES[name].of_load)
+        if AssetCheckKey(page.asset_key(table), name) in wanted and due(table, name)
     ]
     if not todo:
         return
     with warehouse.reading() as session:
         verdicts = [
-            (table, promise, judged(promise, session, table, loaded.get(table.name, Loaded())))
+            (table, promise, judged(promise, session, table, {**loaded, **refused}.get(table.name, Loaded())))
             for table, promise in todo
         ]
     for table, promise, verdict in verdicts:
         yield AssetCheckResult(
-            asset_key=asset_key(table.name),
+            asset_key=page.asset_key(table.name),
             check_name=promise.name,
             passed=verdict.passed,
             severity=_SEVERITY[verdict.severity],
-            description=verdict.description,
+            description=page.text(verdict.description),
             metadata=_metadata(verdict),
         )
 
 
-def fresh(schedules: Sequence[ScheduleDefinition]) -> Callable[[AssetSpec], AssetSpec]:
-    """Return what gives each loaded asset the freshness that the schedule of its job promises.
-
-    Args:
-        schedules: Those of `cachet_sync` and of `cachet_metric_points` among them.
-    """
+def with_freshness(
+    page: StatusPage, schedules: Sequence[ScheduleDefinition]
+) -> Callable[[AssetSpec], AssetSpec]:
+    """Return what gives each loaded asset the freshness that the schedule of its job promises, if it has one."""
     by_job = {schedule.job_name: schedule for schedule in schedules}
     policies = {
         job: freshness(str(by_job[job].cron_schedule), by_job[job].execution_timezone or "UTC")
-        for job in ("cachet_sync", "cachet_metric_points")
+        for job in (page.named("sync"), page.named("metric_points"))
+        if job in by_job
     }
 
-    def give(spec: AssetSpec) -> AssetSpec:
-        if ENDPOINT_TAG not in spec.tags:
+    def with_policy(spec: AssetSpec) -> AssetSpec:
+        points = spec.key == page.asset_key("metric_points")
+        policy = policies.get(page.named("metric_points" if points else "sync"))
+        if ENDPOINT_TAG not in spec.tags or policy is None:
             return spec
-        points = spec.key == asset_key("metric_points")
-        policy = policies["cachet_metric_points" if points else "cachet_sync"]
         return spec.replace_attributes(freshness_policy=policy)
 
-    return give
+    return with_policy
 
 
 def freshness(cron: str, time_zone: str = "UTC") -> FreshnessPolicy:
@@ -123,9 +134,9 @@ def freshness(cron: str, time_zone: str = "UTC") -> FreshnessPolicy:
     as far as that recurs within a week.
     """
     now = datetime.now(timezone.utc)
-    ticks = cron_string_iterator(now.timestamp(), cron, time_zone)
-    last, pauses = next(ticks), []
-    for tick in islice(ticks, _TICKS):
+    due = ticks(cron, time_zone, now)
+    last, pauses = next(due), []
+    for tick in islice(due, _TICKS):
         pauses.append(tick - last)
         last = tick
         if last - now > _PERIOD:

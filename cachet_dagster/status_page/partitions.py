@@ -6,24 +6,23 @@ only while there is one adder at a time: hence the lock.
 
 import re
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
-from dagster import DagsterInstance, DynamicPartitionsDefinition
+from dagster import DagsterInstance
 
-from cachet_dagster.warehouse.lock import locked
+from cachet_dagster.warehouse import Warehouse
 
-metric_partitions = DynamicPartitionsDefinition(name="cachet_metric_id")
+from .page import StatusPage
 
 # A single insert of many more fails on SQLite.
 _CHUNK = 10_000
 
 
-def metric_keys(instance: DagsterInstance) -> Sequence[str]:
+def metric_keys(page: StatusPage, instance: DagsterInstance) -> Sequence[str]:
     """Return the partition keys that are metric ids, in the order in which they were added.
 
     A person can add any key in the UI; what is no id is left out, and dropped by the next sync.
     """
-    return [key for key in _all_keys(instance) if is_metric_key(key)]
+    return [key for key in _all_keys(page, instance) if is_metric_key(key)]
 
 
 def is_metric_key(key: str) -> bool:
@@ -32,19 +31,21 @@ def is_metric_key(key: str) -> bool:
 
 
 def sync_metric_partitions(
+    page: StatusPage,
     instance: DagsterInstance,
     metric_ids: Collection[int],
+    warehouse: Warehouse,
     *,
-    beside: Path,
     complete: bool,
     wait: float = 60.0,
 ) -> tuple[list[str], list[str]]:
     """Add partitions for metrics that have none, and drop those of metrics that are gone.
 
     Args:
+        page: The page.
         instance: Where partitions are kept.
         metric_ids: Ids of metrics seen.
-        beside: File beside which the lock is kept.
+        warehouse: Where the page is loaded, which keeps its adders apart.
         complete: Whether these are all metrics there are; only then are others dropped.
         wait: Seconds to wait for another adder at most.
 
@@ -55,9 +56,9 @@ def sync_metric_partitions(
         LockTimeout: Another adder kept the lock for longer than that.
         OSError: The lock file cannot be made.
     """
-    name = str(metric_partitions.name)
-    with locked(beside.with_name(f"{beside.name}.partitions"), exclusive=True, wait=wait):
-        present = _all_keys(instance)
+    name = str(page.partitions.name)
+    with warehouse.turn(name, wait=wait):
+        present = _all_keys(page, instance)
         known = set(present)
         added = [str(number) for number in sorted(set(metric_ids)) if str(number) not in known]
         for begin in range(0, len(added), _CHUNK):
@@ -69,5 +70,5 @@ def sync_metric_partitions(
     return added, dropped
 
 
-def _all_keys(instance: DagsterInstance) -> Sequence[str]:
-    return instance.get_dynamic_partitions(str(metric_partitions.name))
+def _all_keys(page: StatusPage, instance: DagsterInstance) -> Sequence[str]:
+    return instance.get_dynamic_partitions(str(page.partitions.name))

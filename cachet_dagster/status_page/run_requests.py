@@ -9,9 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
 
-from .assets import metric_points
-from .jobs import cachet_full_refresh, cachet_metric_points, cachet_sync
-from .specs import table_specs
+from .page import PAGE_TAG, StatusPage
 
 FULL_REFRESH_TAG = "cachet/full_refresh"
 CHANGED_TAG = "cachet/changed"
@@ -26,34 +24,38 @@ _UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-_TABLES = {spec.key for spec in table_specs()}
 _TAG_LENGTH = 255
 
 
-def sync_in_flight(instance: DagsterInstance, *, full_only: bool = False) -> str | None:
+def sync_in_flight(page: StatusPage, instance: DagsterInstance, *, full_only: bool = False) -> str | None:
     """Return why a sync has to wait: a run that loads tables is under way. None where there is none.
 
     Args:
+        page: The page; runs of others do not count.
         instance: Where runs are kept.
         full_only: Whether only a full refresh counts.
     """
-    jobs = {cachet_full_refresh.name} if full_only else {cachet_full_refresh.name, cachet_sync.name}
+    full, sync = page.named("full_refresh"), page.named("sync")
+    jobs = {full} if full_only else {full, sync}
+    tables = {page.asset_key(table.name) for table in page.whole_tables}
     for run in _unfinished(instance):
-        by_hand = not full_only and not _TABLES.isdisjoint(run.asset_selection or ())
+        by_hand = not full_only and not tables.isdisjoint(run.asset_selection or ())
         if run.job_name in jobs or by_hand:
-            return _said(run)
+            return _reason(run)
     return None
 
 
-def points_in_flight(instance: DagsterInstance) -> str | None:
+def points_in_flight(page: StatusPage, instance: DagsterInstance) -> str | None:
     """Return why a load of all points has to wait: such a run is under way. None where there is none."""
-    return next((_said(run) for run in _unfinished(instance, {PARTITIONS_TAG: "all"})), None)
+    runs = _unfinished(instance, {PARTITIONS_TAG: "all"})
+    return next((_reason(run) for run in runs if run.job_name == page.named("metric_points")), None)
 
 
-def points_since(instance: DagsterInstance, since: datetime, *, but_by: str) -> str | None:
+def points_since(page: StatusPage, instance: DagsterInstance, since: datetime, *, but_by: str) -> str | None:
     """Return why a load of all points is needless: one began since. None where there is none.
 
     Args:
+        page: The page; runs of others do not count.
         instance: Where runs are kept.
         since: When it must have begun at the latest (aware).
         but_by: Name of the schedule whose own runs do not count.
@@ -61,29 +63,40 @@ def points_since(instance: DagsterInstance, since: datetime, *, but_by: str) -> 
     runs = instance.get_runs(
         RunsFilter(tags={PARTITIONS_TAG: "all"}, statuses=[DagsterRunStatus.SUCCESS], created_after=since)
     )
-    others = [run for run in runs if run.tags.get("dagster/schedule_name") != but_by]
+    others = [
+        run
+        for run in runs
+        if run.job_name == page.named("metric_points") and run.tags.get("dagster/schedule_name") != but_by
+    ]
     return f"run {others[0].run_id[:8]} has just loaded all points" if others else None
 
 
 def points_request(
-    keys: Sequence[str], *, all_keys: bool, run_key: str | None = None, full_refresh: bool = False
+    page: StatusPage,
+    keys: Sequence[str],
+    *,
+    all_keys: bool,
+    run_key: str | None = None,
+    full_refresh: bool = False,
 ) -> RunRequest:
     """Return the request of one run over a range of metric partitions.
 
     Args:
+        page: The page.
         keys: The partitions, in the order in which they were added, without a gap.
         all_keys: Whether these are all there are.
         run_key: What Dagster tells the same request by.
         full_refresh: Whether points are read from the start.
     """
-    config = {"ops": {metric_points.op.name: {"config": {"full_refresh": True}}}}
+    config = {"ops": {page.points_op: {"config": {"full_refresh": True}}}}
     return RunRequest(
-        job_name=cachet_metric_points.name,
+        job_name=page.named("metric_points"),
         run_key=run_key,
         run_config=config if full_refresh else {},
         tags={
             "dagster/asset_partition_range_start": keys[0],
             "dagster/asset_partition_range_end": keys[-1],
+            PAGE_TAG: page.name,
             PARTITIONS_TAG: "all" if all_keys else f"{len(keys)} new",
             **({FULL_REFRESH_TAG: "true"} if full_refresh else {}),
         },
@@ -104,5 +117,5 @@ def _unfinished(instance: DagsterInstance, tags: dict[str, str] | None = None) -
     return instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=since, tags=tags or {}))
 
 
-def _said(run: DagsterRun) -> str:
+def _reason(run: DagsterRun) -> str:
     return f"run {run.run_id[:8]} ({run.job_name}) is still {run.status.value.lower()}"

@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import http.client
 import json
+import logging
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from dagster import (
     AssetRecordsFilter,
     DagsterInstance,
+    DagsterRun,
     DefaultSensorStatus,
     RunFailureSensorContext,
     RunRequest,
@@ -32,11 +34,11 @@ from dagster import (
 
 from cachet_dagster.source.changes import Newest, Poll
 from cachet_dagster.source.errors import CachetError, SettingsError, Unreachable
+from cachet_dagster.source.settings import variable
 from cachet_dagster.warehouse.lock import LockTimeout
 
-from .jobs import cachet_metric_points, cachet_sync
+from .page import PAGE_TAG, Connection, StatusPage
 from .partitions import metric_keys, sync_metric_partitions
-from .resources import CachetResource, Connection, load_environment
 from .run_requests import (
     CHANGED_TAG,
     FULL_REFRESH_TAG,
@@ -45,7 +47,9 @@ from .run_requests import (
     shortened,
     sync_in_flight,
 )
-from .specs import asset_key
+from .schedules import OFF
+
+logger = logging.getLogger("cachet_dagster")
 
 WEBHOOK = "CACHET_FAILURE_WEBHOOK"
 WEBHOOK_SECONDS = 10.0
@@ -83,185 +87,225 @@ class _Memory:
         return json.dumps(vars(self), separators=(",", ":"))
 
 
-@sensor(
-    job=cachet_metric_points,
-    minimum_interval_seconds=60,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="Once a minute: asks Cachet for its newest metrics, makes those that are new partitions and "
-    "loads their points, and only theirs, in one run. Partitions of deleted metrics are dropped by the next sync.",
-)
-def cachet_metric_partitions(context: SensorEvaluationContext, cachet: CachetResource) -> SensorResult:
-    """Add partitions for new metrics, and request one run over exactly the new ones."""
+def page_sensors(page: StatusPage) -> list[SensorDefinition]:
+    """Return the sensors of a page; only the one that tells of failures where looking is `off`."""
+    text = page.automation.sensor_seconds.strip().lower()
+    webhook = [failure_webhook(page)]
+    if text == OFF:
+        return webhook
+    usable = text.isdigit() and int(text) > 0
+    if not usable:
+        logger.warning(
+            page.text(f"{variable('sensor_seconds')} is {text!r}, which cannot be used: 60 is used instead.")
+        )
+    seconds = int(text) if usable else 60
+    looking = [changes_sensor(page, seconds)]
+    if page.has_points:
+        looking += [metric_partitions_sensor(page, seconds), points_after_sync_sensor(page, seconds)]
+    return [*looking, *webhook]
 
-    def tick(connection: Connection, memory: _Memory) -> SensorResult:
-        known = {int(key) for key in metric_keys(context.instance)}
+
+def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
+    """Return the sensor that adds partitions for new metrics, and requests one run over exactly those."""
+
+    def tick(instance: DagsterInstance, connection: Connection, memory: _Memory) -> SensorResult:
+        known = {int(key) for key in metric_keys(page, instance)}
         found, memory.api = Poll(connection.settings, memory.api).new_metrics(known)
-        added: list[str] = []
-        if found:
-            added = _add_partitions(context.instance, found, connection)
-        keys = list(metric_keys(context.instance))
+        added = _add_partitions(page, instance, found, connection) if found else []
+        keys = list(metric_keys(page, instance))
         new = _after(keys, memory.seen, added)
         memory.seen = keys[-1] if keys else None
         if not new:
             return SensorResult(skip_reason=f"no new metric among {len(keys)}", cursor=memory.text())
         memory.requested += 1
         run_key = f"{memory.requested}:{new[0]}-{new[-1]}"
-        request = points_request(new, all_keys=len(new) == len(keys), run_key=run_key)
+        request = points_request(page, new, all_keys=len(new) == len(keys), run_key=run_key)
         return SensorResult(run_requests=[request], cursor=memory.text())
 
-    return _tick_asking_cachet(context, cachet, tick)
+    @sensor(
+        name=page.named("metric_partitions"),
+        job_name=page.named("metric_points"),
+        minimum_interval_seconds=seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        tags=page.run_tags,
+        description="Asks Cachet for its newest metrics, makes those that are new partitions and loads their points, "
+        "and only theirs, in one run. Partitions of deleted metrics are dropped by the next sync.",
+    )
+    def metric_partitions(context: SensorEvaluationContext) -> SensorResult:
+        return _poll(page, context, tick)
+
+    return metric_partitions
 
 
-@sensor(
-    job=cachet_sync,
-    minimum_interval_seconds=60,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="Once a minute: looks at the newest 100 incidents with their updates and the newest 100 "
-    "components, and requests a sync only when something is different. What changed is in the run's tag "
-    f"`{CHANGED_TAG}`. Changes of anything else are found by the hourly sync.",
-)
-def cachet_changes(context: SensorEvaluationContext, cachet: CachetResource) -> SensorResult:
-    """Request a sync when incidents or components have changed, and at the first look at a server."""
-    busy = sync_in_flight(context.instance)
-    if busy:
-        # Without looking: the cursor stays, so that what changes meanwhile is found when the run is done.
-        return SensorResult(skip_reason=busy, cursor=context.cursor)
+def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
+    """Return the sensor that requests a sync when incidents or components changed, and at the first look."""
 
-    def tick(connection: Connection, memory: _Memory) -> SensorResult:
+    def tick(_instance: DagsterInstance, connection: Connection, memory: _Memory) -> SensorResult:
         newest, memory.api = Poll(connection.settings, memory.api).newest()
         if memory.seen is None:
             changed = "first look"
         else:
             before = {name: _newest_from(memory.seen.get(name)) for name in newest}
-            ids = [(name, page.changed(before[name])) for name, page in newest.items()]
+            ids = [(name, rows.changed(before[name])) for name, rows in newest.items()]
             changed = shortened((name, numbers) for name, numbers in ids if numbers)
-        memory.seen = {name: [page.since, page.digests] for name, page in newest.items()}
+        memory.seen = {name: [rows.since, rows.digests] for name, rows in newest.items()}
         if not changed:
             return SensorResult(skip_reason="nothing has changed", cursor=memory.text())
         memory.requested += 1
         content = hashlib.blake2b(json.dumps(memory.seen, sort_keys=True).encode(), digest_size=8)
         request = RunRequest(
             run_key=f"{memory.requested}:{content.hexdigest()}",
-            job_name=cachet_sync.name,
+            job_name=page.named("sync"),
             tags={CHANGED_TAG: changed},
         )
         return SensorResult(run_requests=[request], cursor=memory.text())
 
-    return _tick_asking_cachet(context, cachet, tick)
+    @sensor(
+        name=page.named("changes"),
+        job_name=page.named("sync"),
+        minimum_interval_seconds=seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        tags=page.run_tags,
+        description="Looks at the newest 100 incidents with their updates and the newest 100 components, and "
+        f"requests a sync only when something is different. What changed is in the run's tag `{CHANGED_TAG}`. "
+        "Changes of anything else are found by the hourly sync.",
+    )
+    def changes(context: SensorEvaluationContext) -> SensorResult:
+        busy = sync_in_flight(page, context.instance)
+        if busy:
+            # Without looking: the cursor stays, so that what changes meanwhile is found when the run is done.
+            return SensorResult(skip_reason=busy, cursor=context.cursor)
+        return _poll(page, context, tick)
+
+    return changes
 
 
-@sensor(
-    job=cachet_metric_points,
-    minimum_interval_seconds=15,
-    default_status=DefaultSensorStatus.RUNNING,
-    description="When the list of metrics was loaded, by whatever run, requests one run over the points of all "
-    "of them; after a full refresh one that reads them from the start. Asks Cachet for nothing.",
-)
-def cachet_points_after_sync(context: SensorEvaluationContext) -> SensorResult:
-    """Request the points of all metrics when their list has been loaded.
+def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
+    """Return the sensor that requests the points of all metrics when their list has been loaded.
 
-    The materialization of `cachet/metrics` tells, not the success of the job: a sync in which another
+    The materialization of the page's `metrics` tells, not the success of the job: a sync in which another
     endpoint failed has loaded the metrics all the same, and so has a run that a person started in the UI.
     """
-    instance = context.instance
-    remembered = context.cursor or ""
-    cursor = int(remembered) if remembered.isdigit() else None
-    records = instance.fetch_materializations(
-        AssetRecordsFilter(asset_key("metrics"), after_storage_id=cursor),
-        limit=1 if cursor is None else _EVENTS,
-    ).records
-    if not records:
-        return SensorResult(
-            skip_reason="the metrics have not been loaded since", cursor=context.cursor or "0"
-        )
-    busy = points_in_flight(instance)
-    if busy:
-        return SensorResult(skip_reason=busy, cursor=context.cursor)
-    newest = str(records[0].storage_id)
-    keys = metric_keys(instance)
-    if not keys:
-        return SensorResult(skip_reason="there are no metrics", cursor=newest)
-    runs = [instance.get_run_by_id(record.run_id) for record in records]
-    request = points_request(
-        keys,
-        all_keys=True,
-        run_key=records[0].run_id,
-        full_refresh=any(run and FULL_REFRESH_TAG in run.tags for run in runs),
+
+    @sensor(
+        name=page.named("points_after_sync"),
+        job_name=page.named("metric_points"),
+        minimum_interval_seconds=min(seconds, 15),
+        default_status=DefaultSensorStatus.RUNNING,
+        tags=page.run_tags,
+        description="When the list of metrics was loaded, by whatever run, requests one run over the points of all "
+        "of them; after a full refresh one that reads them from the start. Asks Cachet for nothing.",
     )
-    return SensorResult(run_requests=[request], cursor=newest)
+    def points_after_sync(context: SensorEvaluationContext) -> SensorResult:
+        instance = context.instance
+        remembered = context.cursor or ""
+        cursor = int(remembered) if remembered.isdigit() else None
+        records = instance.fetch_materializations(
+            AssetRecordsFilter(page.asset_key("metrics"), after_storage_id=cursor),
+            limit=1 if cursor is None else _EVENTS,
+        ).records
+        if not records:
+            return SensorResult(
+                skip_reason="the metrics have not been loaded since", cursor=context.cursor or "0"
+            )
+        busy = points_in_flight(page, instance)
+        if busy:
+            return SensorResult(skip_reason=busy, cursor=context.cursor)
+        newest = str(records[0].storage_id)
+        keys = metric_keys(page, instance)
+        if not keys:
+            return SensorResult(skip_reason="there are no metrics", cursor=newest)
+        runs = [instance.get_run_by_id(record.run_id) for record in records]
+        request = points_request(
+            page,
+            keys,
+            all_keys=True,
+            run_key=records[0].run_id,
+            full_refresh=any(run and FULL_REFRESH_TAG in run.tags for run in runs),
+        )
+        return SensorResult(run_requests=[request], cursor=newest)
+
+    return points_after_sync
 
 
-def failure_webhook(environment: Mapping[str, str]) -> SensorDefinition:
-    """Return the sensor that tells a webhook of failed runs, switched on where the environment names one.
-
-    Args:
-        environment: `CACHET_FAILURE_WEBHOOK` is the http or https address that is posted to.
-    """
+def failure_webhook(page: StatusPage) -> SensorDefinition:
+    """Return the sensor that tells a webhook of the page's failed runs, switched on where a setting names one."""
+    setting = page.text(WEBHOOK)
 
     @run_failure_sensor(
-        name="cachet_failure_webhook",
+        name=page.named("failure_webhook"),
         minimum_interval_seconds=15,
         default_status=DefaultSensorStatus.RUNNING
-        if environment.get(WEBHOOK, "").strip()
+        if page.automation.failure_webhook
         else DefaultSensorStatus.STOPPED,
-        description=f"Posts JSON (`text`, `run_id`, `job`, `error`) to {WEBHOOK} when a run fails. Switched on from "
-        "the start where that is set.",
+        description=f"Posts JSON (`text`, `run_id`, `job`, `page`, `error`) to {setting} when a run of this page "
+        "fails. Switched on from the start where that is set.",
     )
-    def cachet_failure_webhook(context: RunFailureSensorContext, cachet: CachetResource) -> SkipReason | None:
-        current = load_environment()
-        url = current.get(WEBHOOK, "").strip()
+    def tell(context: RunFailureSensorContext) -> SkipReason | None:
+        run = context.dagster_run
+        if not _concerns(page, run):
+            return SkipReason(f"run {run.run_id[:8]} is not one of the page {page.name}")
+        url = page.failure_webhook
         if not url:
-            return SkipReason(f"{WEBHOOK} is not set")
-        job, run_id = context.dagster_run.job_name, context.dagster_run.run_id
-        error = _error(context)
-        for token in filter(None, (cachet.api_token, current.get("CACHET_API_TOKEN", "").strip())):
-            error = error.replace(token, "***")
+            return SkipReason(f"{setting} is not set")
+        error = page.without_token(_error(context))
         post = {
-            "text": f"{job} failed (run {run_id[:8]}): {error}",
-            "run_id": run_id,
-            "job": job,
+            "text": f"{run.job_name} failed (run {run.run_id[:8]}): {error}",
+            "run_id": run.run_id,
+            "job": run.job_name,
+            "page": page.name,
             "error": error,
         }
         refused = posted(url, post)
         if refused:
             # Not raised: a webhook that is down must not make failures of its own.
             context.log.warning(
-                f"the failure of run {run_id[:8]} could not be posted to {WEBHOOK}: {refused}"
+                f"the failure of run {run.run_id[:8]} could not be posted to {setting}: {refused}"
             )
         return None
 
-    return cachet_failure_webhook
+    return tell
 
 
-def _tick_asking_cachet(
+def _concerns(page: StatusPage, run: DagsterRun) -> bool:
+    """Return whether a run is one of the page: by its jobs' tag, or by the assets that a person selected."""
+    if PAGE_TAG in run.tags:
+        return run.tags[PAGE_TAG] == page.name
+    keys = {page.asset_key(table.name) for table in page.tables}
+    return not keys.isdisjoint(run.asset_selection or ())
+
+
+def _poll(
+    page: StatusPage,
     context: SensorEvaluationContext,
-    cachet: CachetResource,
-    tick: Callable[[Connection, _Memory], SensorResult],
+    tick: Callable[[DagsterInstance, Connection, _Memory], SensorResult],
 ) -> SensorResult:
     """Return what a tick that asks Cachet requests, or why it could not ask."""
     memory: _Memory | None = None
     try:
-        with cachet.connect(context.log.debug) as connection:
+        with page.connect(context.log.debug) as connection:
             memory = _Memory.of(context.cursor, connection)
-            return tick(connection, memory)
+            return tick(context.instance, connection, memory)
     except CachetError as error:
         cursor = context.cursor
         if memory and memory.api and not isinstance(error, Unreachable):
             # It may speak another API since; the next tick finds out.
             memory.api = None
             cursor = memory.text()
-        return SensorResult(skip_reason=str(error), cursor=cursor)
+        return SensorResult(skip_reason=page.text(str(error)), cursor=cursor)
 
 
-def _add_partitions(instance: DagsterInstance, ids: list[int], connection: Connection) -> list[str]:
-    path = connection.database.path
+def _add_partitions(
+    page: StatusPage, instance: DagsterInstance, ids: list[int], connection: Connection
+) -> list[str]:
+    warehouse = connection.warehouse
     try:
-        added, _ = sync_metric_partitions(instance, ids, beside=path, complete=False, wait=_LOCK_SECONDS)
+        added, _ = sync_metric_partitions(page, instance, ids, warehouse, complete=False, wait=_LOCK_SECONDS)
     except LockTimeout as error:
         raise CachetError("a run is adding partitions just now") from error
     except OSError as error:
         raise SettingsError(
-            f"no lock can be made beside the database {path} ({error.strerror})",
+            f"no lock can be made beside the database {warehouse.name} ({error.strerror})",
             "Set CACHET_DATABASE to a path in a folder that exists and can be written.",
         ) from error
     return added

@@ -83,6 +83,7 @@ class Automation(SettingsModel):
     """What Dagster has to know of a page when the code location loads."""
 
     base_url: str = Field(default="", description="the status page's address")
+    dataset: str = Field(default="", description="schema that the tables are in")
     exclude_endpoints: Names = Field(default=(), description="endpoints to leave out, parted by commas")
     sync_cron: str = Field(
         default="0 * * * *", description="when everything but points is loaded; `off` for never"

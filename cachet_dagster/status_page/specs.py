@@ -5,7 +5,6 @@ from graphlib import TopologicalSorter
 
 from dagster import (
     AssetDep,
-    AssetKey,
     AssetSpec,
     MetadataValue,
     TableColumn,
@@ -19,9 +18,8 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, metric_points_resource, table_resource
 from cachet_dagster.source.http.api import API_2, API_3
 from cachet_dagster.source.tables import Table
-from cachet_dagster.warehouse.names import DATASET
 
-from .partitions import metric_partitions
+from .page import StatusPage
 
 API_REFERENCE = "https://docs.cachethq.io/api-reference"
 _INTRODUCTION = "introduction"
@@ -29,50 +27,56 @@ _INTRODUCTION = "introduction"
 ENDPOINT_TAG = "cachet/endpoint"
 """Tag of the assets that an endpoint fills: its name."""
 
-SERVER_KEY = AssetKey(["cachet", "server"])
 
-server = AssetSpec(
-    SERVER_KEY,
-    description="The Cachet server: where everything here comes from. It is read, never written.",
-    group_name="cachet",
-    kinds={"cachet"},
-    metadata={"api_reference": MetadataValue.url(f"{API_REFERENCE}/{_INTRODUCTION}")},
-)
+def server_spec(page: StatusPage) -> AssetSpec:
+    """Return the Cachet server as an external asset: where a page's tables come from."""
+    return AssetSpec(
+        page.asset_key("server"),
+        description="The Cachet server: where everything here comes from. It is read, never written.",
+        group_name=page.group,
+        owners=page.owners,
+        tags=page.tags,
+        kinds={"cachet"},
+        metadata={"api_reference": MetadataValue.url(f"{API_REFERENCE}/{_INTRODUCTION}")},
+    )
 
 
 class CachetDltTranslator(DagsterDltTranslator):
-    """Says what asset a dlt resource of this source is."""
+    """Says what asset a dlt resource of this source is, on one page."""
+
+    def __init__(self, page: StatusPage):
+        self.page = page
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> AssetSpec:
-        """Return the asset `cachet/<resource>`, with its lineage as it really is."""
+        """Return the asset `<page>/<resource>`, with its lineage as it really is."""
+        page = self.page
         table = TABLES[data.resource.name]
         endpoint = FILLED_BY[table.name]
-        return (
+        loaded = {table.name for table in page.tables}
+        from_tables = [AssetDep(page.asset_key(name)) for name in parents(table) if name in loaded]
+        spec = (
             super()
             .get_asset_spec(data)
             .replace_attributes(
-                key=asset_key(table.name),
-                deps=[AssetDep(asset_key(name)) for name in parents(table)] or [AssetDep(SERVER_KEY)],
+                key=page.asset_key(table.name),
+                deps=from_tables or [AssetDep(page.asset_key("server"))],
                 description=_description(table),
-                group_name="cachet",
+                group_name=page.group,
+                owners=page.owners,
                 kinds={"dlt", "duckdb"},
-                tags={ENDPOINT_TAG: endpoint.name},
+                tags={**page.tags, ENDPOINT_TAG: endpoint.name},
                 skippable=True,
-                partitions_def=metric_partitions if endpoint.kind.per_metric else None,
+                partitions_def=page.partitions if endpoint.kind.per_metric else None,
             )
             .merge_attributes(
                 metadata={
-                    "dagster/table_name": f"{DATASET}.{table.name}",
+                    "dagster/table_name": f"{page.dataset}.{table.name}",
                     "dagster/column_schema": column_schema(table),
                     "api_reference": MetadataValue.url(f"{API_REFERENCE}/{endpoint.docs or _INTRODUCTION}"),
                 }
             )
         )
-
-
-def asset_key(table: str) -> AssetKey:
-    """Return the key of a table's asset."""
-    return AssetKey(["cachet", table])
+        return page.translate(spec, data) if page.translate else spec
 
 
 def parents(table: Table) -> list[str]:
@@ -112,20 +116,21 @@ def column_schema(table: Table) -> TableSchema:
     )
 
 
-def table_specs() -> Sequence[AssetSpec]:
+def table_specs(page: StatusPage) -> Sequence[AssetSpec]:
     """Return the assets that are read as a whole."""
-    return [_spec(table) for table in TABLES.values() if not FILLED_BY[table.name].kind.per_metric]
+    return [_spec(page, table) for table in page.whole_tables]
 
 
-def points_spec() -> AssetSpec:
+def points_spec(page: StatusPage) -> AssetSpec:
     """Return the asset of the metrics' points, a partition a metric."""
-    return _spec(TABLES["metric_points"])
+    return _spec(page, TABLES["metric_points"])
 
 
-def _spec(table: Table) -> AssetSpec:
+def _spec(page: StatusPage, table: Table) -> AssetSpec:
     points = FILLED_BY[table.name].kind.per_metric
     resource = metric_points_resource(lambda: iter(())) if points else table_resource(table)
-    return CachetDltTranslator().get_asset_spec(DltResourceTranslatorData(resource=resource, pipeline=None))
+    data = DltResourceTranslatorData(resource=resource, pipeline=None)
+    return CachetDltTranslator(page).get_asset_spec(data)
 
 
 def _description(table: Table) -> str:

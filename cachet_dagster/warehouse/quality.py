@@ -17,6 +17,7 @@ from typing import Any, Literal
 from cachet_dagster.source.endpoints import FILLED_BY
 from cachet_dagster.source.tables import Table
 
+from .loss import FEW, sudden_loss
 from .protocol import Session
 
 SHOWN = 10
@@ -24,9 +25,6 @@ SHOWN = 10
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far a time may lie beyond the server's clock: Cachet rounds a point's time to 30 s, up or down."""
-
-FEW = 10
-"""Rows whose loss is everyday work, whatever fraction of a table they are."""
 
 # A scheduled, completed or published time may lie in the future by design.
 # All keys at once take 300 MB for five million points.
@@ -48,6 +46,7 @@ class Loaded:
         metrics: For points, of each metric that was read to its end: rows before, rows that it must have now.
         at: The server's clock (UTC).
         max_loss: Fraction of its rows that a table may lose in a load.
+        loss_accepted: Whether the run was told to let any loss through.
     """
 
     before: int | None = None
@@ -56,6 +55,7 @@ class Loaded:
     metrics: Mapping[int, tuple[int, int]] | None = None
     at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     max_loss: float = 0.5
+    loss_accepted: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,10 @@ def no_sudden_loss(session: Session, table: Table, loaded: Loaded) -> Verdict:
     if not before:
         return Verdict(True, f"The first load: {now:,} rows.")
     lost = before - now
-    if lost < FEW or lost <= loaded.max_loss * before:
+    if not sudden_loss(before, now, loaded.max_loss):
         return Verdict(True, f"{before:,} rows before, {now:,} now.")
+    if loaded.loss_accepted:
+        return Verdict(True, f"{before:,} rows before, {now:,} now: let through as the run was told to.")
     rows: list[dict[str, Any]] = []
     sql = f"SELECT count(*) FROM {session.table(table.name)}"
     if loaded.metrics is not None:
@@ -221,9 +223,9 @@ def no_sudden_loss(session: Session, table: Table, loaded: Loaded) -> Verdict:
         sql = _POINTS_OF_EACH.format(table=session.table(table.name))
     return Verdict(
         False,
-        f"{before:,} rows before, {now:,} now: {lost / before:.0%} are gone. If Cachet has really lost them, the "
-        "next load compares with what is there now; else check CACHET_BASE_URL and what CACHET_API_TOKEN may "
-        f"see. CACHET_MAX_LOSS (now {loaded.max_loss:g}) says which fraction may go.",
+        f"{before:,} rows before, {now:,} now: {lost / before:.0%} would go, and are kept. Check CACHET_BASE_URL and "
+        "what CACHET_API_TOKEN may see. If Cachet has really lost them, run again with `accept_loss: true` in the "
+        f"run's config. CACHET_MAX_LOSS (now {loaded.max_loss:g}) says which fraction may go.",
         found=lost,
         rows=rows,
         sql=sql,

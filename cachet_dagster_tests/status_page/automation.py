@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from dagster import (
     DagsterRun,
     DagsterRunStatus,
     ExecuteInProcessResult,
+    RepositoryDefinition,
     RunRequest,
     build_schedule_context,
     build_sensor_context,
@@ -22,34 +23,40 @@ from dagster import (
 )
 from dagster._core.utils import make_new_run_id
 
-from cachet_dagster.definitions import defs
-from cachet_dagster.status_page.assets import cachet_tables
-from cachet_dagster.status_page.specs import asset_key
+from cachet_dagster.status_page.assets import tables_asset
+from cachet_dagster.status_page.definitions import page_definitions
 
 from .dagster_runs import QUIET, Project
-
-REPOSITORY = defs.get_repository_def()
 
 
 class Automation(Project):
     """A project whose sensors are ticked by hand, with their cursors kept as Dagster's daemon keeps them."""
 
-    def __init__(self, folder: Path, base_url: str | None, token: str | None = None):
+    def __init__(self, folder: Path, base_url: str | None, token: str | None = None, **values: Any):
         # Making an instance's storage takes seconds on a busy disk, copying it hardly any time.
         shutil.copytree(_empty_storage().name, folder, dirs_exist_ok=True)
-        super().__init__(folder, base_url, token)
+        super().__init__(folder, base_url, token, **values)
         self.cursors: dict[str, str | None] = {}
+
+    def set(self, **values: Any) -> None:
+        """Set something of the page."""
+        super().set(**values)
+        self.__dict__.pop("repository", None)
+
+    @cached_property
+    def repository(self) -> RepositoryDefinition:
+        """What Dagster has of the page."""
+        return page_definitions(self.page).get_repository_def()
 
     def tick(self, sensor: str, *, lost: bool = False) -> Any:
         """Evaluate a sensor; the cursor of a tick that is `lost` is not kept."""
         with build_sensor_context(
             instance=self.instance,
             cursor=self.cursors.get(sensor),
-            repository_def=REPOSITORY,
-            resources={"cachet": self.resource},
+            repository_def=self.repository,
             sensor_name=sensor,
         ) as context:
-            ticked = REPOSITORY.get_sensor_def(sensor).evaluate_tick(context)
+            ticked = self.repository.get_sensor_def(sensor).evaluate_tick(context)
         if not lost:
             self.cursors[sensor] = ticked.cursor
         return ticked
@@ -59,17 +66,15 @@ class Automation(Project):
         with build_schedule_context(
             instance=self.instance,
             scheduled_execution_time=at or datetime.now(timezone.utc),
-            repository_def=REPOSITORY,
-            resources={"cachet": self.resource},
+            repository_def=self.repository,
         ) as context:
-            return REPOSITORY.get_schedule_def(schedule).evaluate_tick(context)
+            return self.repository.get_schedule_def(schedule).evaluate_tick(context)
 
     def launch(self, request: RunRequest, job: str | None = None) -> ExecuteInProcessResult:
         """Run what was requested, in this process; a failure is in the result."""
-        definition = REPOSITORY.get_job(request.job_name or job or "")
+        definition = self.repository.get_job(request.job_name or job or "")
         return definition.execute_in_process(
             instance=self.instance,
-            resources={"cachet": self.resource},
             run_config={**QUIET, **request.run_config},
             tags=request.tags,
             raise_on_error=False,
@@ -78,12 +83,11 @@ class Automation(Project):
     def load_metrics_as(self, job: str) -> ExecuteInProcessResult:
         """Load the list of metrics alone, in a run with the tags of a job that loads every table."""
         return materialize(
-            [cachet_tables],
-            selection=[asset_key("metrics")],
+            [tables_asset(self.page)],
+            selection=[self.page.asset_key("metrics")],
             instance=self.instance,
-            resources={"cachet": self.resource},
             run_config=QUIET,
-            tags=REPOSITORY.get_job(job).tags,
+            tags=self.repository.get_job(job).tags,
         )
 
     def under_way(
@@ -95,7 +99,7 @@ class Automation(Project):
             run_id=make_new_run_id(),
             status=DagsterRunStatus.STARTED,
             tags=tags,
-            asset_selection=frozenset(asset_key(table) for table in only) or None,
+            asset_selection=frozenset(self.page.asset_key(table) for table in only) or None,
         )
         return self.instance.run_storage.add_historical_run(run, begun or datetime.now(timezone.utc))
 

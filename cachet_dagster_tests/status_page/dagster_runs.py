@@ -9,46 +9,68 @@ from typing import Any
 
 import duckdb
 from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
+from pydantic import SecretStr
 
 from cachet_dagster.source import TABLES
-from cachet_dagster.status_page.assets import cachet_tables, metric_points
+from cachet_dagster.status_page.assets import points_asset, tables_asset
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.resources import CachetResource
-from cachet_dagster.status_page.specs import asset_key
 
 WHOLE = [table for table in TABLES if table != "metric_points"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class Project:
-    """A database and an instance of their own, and the page that they load."""
+    """A database and an instance of their own, and the page that they load.
 
-    def __init__(self, folder: Path, base_url: str | None, token: str | None = None):
+    What is not given comes from the environment, as it does for the page `cachet`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        base_url: str | None,
+        token: str | None = None,
+        name: str = "cachet",
+        **values: Any,
+    ):
         self.database = folder / "cachet.duckdb"
         self.instance = DagsterInstance.local_temp(str(folder))
-        self.resource = CachetResource(base_url=base_url, api_token=token, database=str(self.database))
+        given = {"base_url": base_url, "database": str(self.database), **values}
+        self.page = StatusPage(
+            name=name,
+            env_prefix="CACHET_",
+            token=SecretStr(token) if token else None,
+            values={setting: value for setting, value in given.items() if value is not None},
+        )
+
+    def set(self, **values: Any) -> None:
+        """Set something of the page."""
+        self.page = self.page.with_values(**values)
+
+    def keys(self) -> Sequence[str]:
+        """Return the partitions."""
+        return metric_keys(self.page, self.instance)
 
     def load_tables(self, *tables: str, **config: Any) -> ExecuteInProcessResult:
         """Materialize the named tables, all where none is named; a failure is in the result."""
         # Without the checks, which have tests of their own: recording a hundred of them takes seconds.
-        chosen = AssetSelection.assets(*(asset_key(table) for table in tables or WHOLE))
+        chosen = AssetSelection.assets(*(self.page.asset_key(table) for table in tables or WHOLE))
         return materialize(
-            [cachet_tables],
+            [tables_asset(self.page)],
             selection=chosen.without_checks(),
             instance=self.instance,
-            resources={"cachet": self.resource},
-            run_config={**QUIET, "ops": {"cachet_tables": {"config": config}}},
+            run_config={**QUIET, "ops": {self.page.named("tables"): {"config": config}}},
             raise_on_error=False,
         )
 
     def load_points(self, keys: Sequence[str] = (), **config: Any) -> ExecuteInProcessResult:
         """Materialize the partitions from the first to the last of `keys`, all where there are none."""
-        wanted = keys or metric_keys(self.instance)
+        wanted = keys or self.keys()
         return materialize(
-            [metric_points],
+            [points_asset(self.page)],
             instance=self.instance,
-            resources={"cachet": self.resource},
-            run_config={**QUIET, "ops": {"metric_points": {"config": config}}},
+            run_config={**QUIET, "ops": {self.page.points_op: {"config": config}}},
             tags={
                 "dagster/asset_partition_range_start": wanted[0],
                 "dagster/asset_partition_range_end": wanted[-1],

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import Definitions, materialize
+from dagster import AssetKey, Definitions, materialize
 from dagster_duckdb import DuckDBResource
+from pydantic import SecretStr
 
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.status_page.jobs import cachet_reload_metrics
-from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.resources import CachetResource
-from cachet_dagster.status_page.specs import asset_key
+from cachet_dagster.status_page.definitions import page_definitions
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster_tests.conftest import ADMIN
 from cachet_dagster_tests.truth import differences
 
@@ -138,13 +137,13 @@ def test_named_ids_are_asked_for(project, admin_server):
 def test_every_metric_seen_becomes_a_partition_and_a_deleted_one_stops_being_one(project, admin_server):
     server, _token = admin_server
     project.load_tables("metrics")
-    seen = list(metric_keys(project.instance))
+    seen = list(project.keys())
 
     server.world.delete("metrics", 6)
     project.load_tables("metrics")
 
     assert seen == ["1", "2", "3", "4", "6"]
-    assert list(metric_keys(project.instance)) == ["1", "2", "3", "4"]
+    assert list(project.keys()) == ["1", "2", "3", "4"]
 
 
 def test_each_partition_of_a_range_gets_one_event_with_its_own_metadata(project):
@@ -279,8 +278,9 @@ def test_a_database_that_dlt_cannot_find_again_is_refused_before_anything_is_req
     server, token = admin_server
 
     for base_url in (server.url, None):
-        resource = CachetResource(base_url=base_url, api_token=token if base_url else None, database=name)
-        with pytest.raises(SettingsError, match="Set CACHET_DATABASE to a path"), resource.connect(print):
+        values = {"database": name, **({"base_url": base_url} if base_url else {})}
+        page = StatusPage(values=values, token=SecretStr(token) if base_url else None)
+        with pytest.raises(SettingsError, match="Set CACHET_DATABASE to a path"), page.connect(print):
             pass
 
     assert server.request_count == 0
@@ -299,9 +299,9 @@ def test_a_wait_without_a_bound_is_refused(project, monkeypatch, seconds):
 
 def test_a_metric_named_twice_is_loaded_once(project):
     for _ in range(2):
-        loaded = cachet_reload_metrics.execute_in_process(
+        job = page_definitions(project.page).resolve_job_def("cachet_reload_metrics")
+        loaded = job.execute_in_process(
             instance=project.instance,
-            resources={"cachet": project.resource},
             run_config={**QUIET, "ops": {"reload_metrics": {"config": {"metric_ids": [1, 2, 1, 2]}}}},
         )
 
@@ -324,7 +324,7 @@ def test_a_partition_that_is_no_metric_stops_nothing_and_the_next_sync_drops_it(
 
 
 def test_partitions_that_cannot_be_made_cost_no_load(project):
-    lock = project.database.with_name(f"{project.database.name}.partitions.lock")
+    lock = project.database.with_name(f"{project.database.name}.cachet_metric_id.lock")
     lock.mkdir()
 
     result = project.load_tables("metrics", "components")
@@ -340,7 +340,7 @@ def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
     result = Project(tmp_path, server.url, GUEST).load_tables("subscribers", "dashboards")
 
     (seen,) = [event.asset_observation_data for event in result.all_events if event.is_asset_observation]
-    assert seen.asset_observation.asset_key == asset_key("subscribers")
+    assert seen.asset_observation.asset_key == AssetKey(["cachet", "subscribers"])
     assert seen.asset_observation.metadata["what_happened"].value == "refused: the server wants an API token"
 
 

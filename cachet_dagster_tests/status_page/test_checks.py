@@ -25,19 +25,21 @@ from dagster import (
     ExecuteInProcessResult,
     materialize,
 )
+from pydantic import SecretStr
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
 from cachet_dagster.demo.answers import App, Message, Receive, Scope, Send
 from cachet_dagster.source import TABLES
-from cachet_dagster.status_page.assets import cachet_tables, metric_points
+from cachet_dagster.status_page.assets import points_asset, tables_asset
 from cachet_dagster.status_page.checks import check_keys, freshness
-from cachet_dagster.status_page.jobs import cachet_reload_metrics
+from cachet_dagster.status_page.definitions import page_definitions
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.resources import CachetResource
-from cachet_dagster.status_page.specs import asset_key
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged
 from cachet_dagster_tests.conftest import ADMIN, serve_recorded
+
+from .dagster_runs import failure
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 WARN, ERROR = AssetCheckSeverity.WARN, AssetCheckSeverity.ERROR
@@ -53,33 +55,39 @@ class Page:
         self.server = server
         self.instance = instance
         self.token = token
+        self.moved_from: str | None = None
         self.run: ExecuteInProcessResult | None = None
 
-    def tables(self, *tables: str, max_loss: str | None = None) -> Checks:
+    def tables(self, *tables: str, max_loss: str | None = None, accept_loss: bool = False) -> Checks:
         """Load the named tables, all where none is named, and return what the checks said."""
-        selection = AssetSelection.assets(*(asset_key(table) for table in tables)) if tables else None
-        return self.select(selection, max_loss)
+        selection = (
+            AssetSelection.assets(*(self.page.asset_key(table) for table in tables)) if tables else None
+        )
+        return self.select(selection, max_loss, accept_loss=accept_loss)
 
-    def select(self, selection: AssetSelection | None, max_loss: str | None = None) -> Checks:
+    def select(
+        self, selection: AssetSelection | None, max_loss: str | None = None, *, accept_loss: bool = False
+    ) -> Checks:
+        page = self.page.with_values(max_loss=max_loss) if max_loss else self.page
         return self._evaluated(
             materialize(
-                [cachet_tables, metric_points],
-                selection=selection or AssetSelection.assets(cachet_tables),
+                [tables_asset(page), points_asset(page)],
+                selection=selection or AssetSelection.assets(tables_asset(page)),
                 instance=self.instance,
-                resources={"cachet": self._resource(max_loss)},
-                run_config=QUIET,
+                run_config={**QUIET, "ops": {"cachet_tables": {"config": {"accept_loss": True}}}}
+                if accept_loss
+                else QUIET,
                 raise_on_error=False,
             )
         )
 
     def points(self, *, full_refresh: bool = False) -> Checks:
         """Load the points of all partitions."""
-        keys = metric_keys(self.instance)
+        keys = metric_keys(self.page, self.instance)
         return self._evaluated(
             materialize(
-                [metric_points],
+                [points_asset(self.page)],
                 instance=self.instance,
-                resources={"cachet": self._resource()},
                 run_config={
                     **QUIET,
                     "ops": {"metric_points": {"config": {"full_refresh": full_refresh}}},
@@ -95,9 +103,10 @@ class Page:
     def reload(self, metric_ids: Sequence[int]) -> Checks:
         """Load the points of metrics as `cachet_reload_metrics` does."""
         return self._evaluated(
-            cachet_reload_metrics.execute_in_process(
+            page_definitions(self.page)
+            .resolve_job_def("cachet_reload_metrics")
+            .execute_in_process(
                 instance=self.instance,
-                resources={"cachet": self._resource()},
                 run_config={
                     **QUIET,
                     "ops": {"reload_metrics": {"config": {"metric_ids": list(metric_ids)}}},
@@ -108,7 +117,7 @@ class Page:
     def check(self, *names: tuple[str, str]) -> Checks:
         """Evaluate checks alone, without a load."""
         return self.select(
-            AssetSelection.checks(*(AssetCheckKey(asset_key(table), name) for table, name in names))
+            AssetSelection.checks(*(AssetCheckKey(self.page.asset_key(table), name) for table, name in names))
         )
 
     def sql(self, sql: str) -> list[tuple[Any, ...]]:
@@ -123,9 +132,16 @@ class Page:
         with database.reading() as opened:
             return judged(next(p for p in PROMISES if p.name == promise), opened, TABLES[table], loaded)
 
-    def _resource(self, max_loss: str | None = None) -> CachetResource:
-        return CachetResource(
-            base_url=self.server.url, api_token=self.token, database=str(self.database), max_loss=max_loss
+    @property
+    def page(self) -> StatusPage:
+        """The page as a value."""
+        return StatusPage(
+            token=SecretStr(self.token) if self.token else None,
+            values={
+                "base_url": self.server.url,
+                "database": str(self.database),
+                "moved_from": self.moved_from,
+            },
         )
 
     def _evaluated(self, result: ExecuteInProcessResult) -> Checks:
@@ -203,7 +219,9 @@ def copy(loaded_once, new_page, serve, tmp_path) -> Page:
     """Return the recorded page with a server and a database of its own, loaded already."""
     page, _checks = loaded_once
     shutil.copy(page.database, tmp_path)
-    return new_page(serve())
+    copied = new_page(serve())
+    copied.moved_from = page.server.url
+    return copied
 
 
 def broken(checks: Checks) -> dict[tuple[str, str], tuple[AssetCheckSeverity, str]]:
@@ -213,7 +231,7 @@ def broken(checks: Checks) -> dict[tuple[str, str], tuple[AssetCheckSeverity, st
 
 
 def names(table: str) -> set[str]:
-    return {key.name for key in check_keys(table)}
+    return {key.name for key in check_keys(StatusPage(), table)}
 
 
 def rows_of(found: AssetCheckEvaluation) -> list[dict[str, Any]]:
@@ -307,8 +325,8 @@ def test_points_loaded_before_their_metrics_pass_with_a_note(page):
 
 
 def test_only_the_checks_that_were_selected_are_evaluated(page):
-    incidents = AssetSelection.assets(asset_key("incidents"))
-    one = AssetSelection.checks(AssetCheckKey(asset_key("incidents"), "codes_known"))
+    incidents = AssetSelection.assets(page.page.asset_key("incidents"))
+    one = AssetSelection.checks(AssetCheckKey(page.page.asset_key("incidents"), "codes_known"))
 
     none = page.select(incidents.without_checks())
     some = page.select(incidents.without_checks() | one)
@@ -322,7 +340,9 @@ def test_checks_alone_ask_cachet_for_nothing_and_leave_open_what_concerns_a_load
     page.server.clear_requests()
 
     checks = page.select(
-        AssetSelection.checks(*check_keys("incident_templates"), *check_keys("metric_points"))
+        AssetSelection.checks(
+            *check_keys(page.page, "incident_templates"), *check_keys(page.page, "metric_points")
+        )
     )
 
     assert page.run.success
@@ -346,7 +366,7 @@ def test_the_checks_of_a_table_that_failed_are_left_open(new_page, serve):
 
     assert not page.run.success
     assert {table for table, _ in checks} == {"metrics"}
-    key = AssetCheckKey(asset_key("components"), "columns_as_declared")
+    key = AssetCheckKey(page.page.asset_key("components"), "columns_as_declared")
     latest = page.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
     assert latest.run_id == page.run.run_id
     assert latest.status.value == "PLANNED"
@@ -438,19 +458,35 @@ def test_points_with_an_attribute_that_nobody_foresaw_are_counted_right_when_the
     assert broken(second).keys() == {("metric_points", "columns_as_declared")}
 
 
-def test_a_sudden_loss_says_how_many_rows_there_were_and_what_to_check_and_is_told_once(copy):
+def test_a_sudden_loss_is_stopped_and_its_check_stays_red_until_it_is_let_through(copy):
     ids = [number for (number,) in copy.sql("SELECT id FROM incidents ORDER BY id")]
     for number in ids[:200]:
         copy.server.world.delete("incidents", number)
 
-    lost = copy.tables("incidents")["incidents", "no_sudden_loss"]
-    again = copy.tables("incidents")["incidents", "no_sudden_loss"]
+    for _ in range(2):
+        checks = copy.tables("incidents", "components")
+        lost = checks["incidents", "no_sudden_loss"]
 
-    assert (lost.passed, lost.severity) == (False, ERROR)
-    assert lost.description.startswith("222 rows before, 22 now: 90% are gone. ")
-    assert "CACHET_BASE_URL" in lost.description
-    assert "CACHET_MAX_LOSS (now 0.5)" in lost.description
-    assert again.passed
+        assert [key for key, found in checks.items() if key[0] == "incidents"] == [
+            ("incidents", "no_sudden_loss")
+        ]
+        assert (lost.passed, lost.severity) == (False, ERROR)
+        assert lost.description.startswith("222 rows before, 22 now: 90% would go, and are kept. ")
+        assert "CACHET_BASE_URL" in lost.description
+        assert "CACHET_MAX_LOSS (now 0.5)" in lost.description
+        assert copy.sql("SELECT count(*) FROM incidents") == [(222,)]
+        assert checks["components", "no_sudden_loss"].passed
+        reason = failure(copy.run)
+        assert "incidents held 222 rows and would hold 22: 90% would go at once" in reason
+        assert "accept_loss: true" in reason
+
+    accepted = copy.tables("incidents", accept_loss=True)["incidents", "no_sudden_loss"]
+
+    assert copy.run.success
+    assert accepted.passed
+    assert accepted.description == "222 rows before, 22 now: let through as the run was told to."
+    assert copy.sql("SELECT count(*) FROM incidents") == [(22,)]
+    assert copy.tables("incidents")["incidents", "no_sudden_loss"].passed
 
 
 def test_how_much_may_be_lost_is_a_setting(copy):

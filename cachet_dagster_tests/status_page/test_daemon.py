@@ -14,6 +14,7 @@ import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.sensors import failure_webhook, posted
 
 
@@ -106,11 +107,11 @@ def test_a_failed_run_is_posted_to_the_webhook_once_with_its_reason_and_without_
 
 
 @pytest.mark.parametrize(
-    ("environment", "status"),
-    [({}, "STOPPED"), ({"CACHET_FAILURE_WEBHOOK": "https://hooks.example.com/x"}, "RUNNING")],
+    ("values", "status"),
+    [({}, "STOPPED"), ({"failure_webhook": "https://hooks.example.com/x"}, "RUNNING")],
 )
-def test_the_webhook_is_switched_on_only_where_one_is_configured(environment, status):
-    assert failure_webhook(environment).default_status.value == status
+def test_the_webhook_is_switched_on_only_where_one_is_configured(values, status):
+    assert failure_webhook(StatusPage(values=values)).default_status.value == status
 
 
 @pytest.mark.parametrize(

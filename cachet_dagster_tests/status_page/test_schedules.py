@@ -11,9 +11,10 @@ import pytest
 from dagster import DefaultScheduleStatus
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.status_page.schedules import cachet_schedules
+from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.schedules import page_schedules
 
-from .automation import REPOSITORY, Automation, partition_range
+from .automation import Automation, partition_range
 from .dagster_runs import materialized
 
 SYNC = "cachet_sync_schedule"
@@ -28,7 +29,7 @@ def project(tmp_path):
 
 
 def test_sync_and_points_run_hourly_from_the_start_and_the_full_refresh_when_switched_on():
-    schedules = {schedule.name: schedule for schedule in REPOSITORY.schedule_defs}
+    schedules = {schedule.name: schedule for schedule in page_schedules(StatusPage())}
 
     on = [name for name, it in schedules.items() if it.default_status is DefaultScheduleStatus.RUNNING]
 
@@ -41,15 +42,13 @@ def test_sync_and_points_run_hourly_from_the_start_and_the_full_refresh_when_swi
     assert {it.execution_timezone for it in schedules.values()} == {"UTC"}
 
 
-def test_times_and_their_zone_come_from_the_environment():
-    environment = {
-        "CACHET_SYNC_CRON": "*/10 * * * *",
-        "CACHET_POINTS_CRON": "5 * * * *",
-        "CACHET_FULL_REFRESH_CRON": "@daily",
-        "CACHET_SCHEDULE_TIMEZONE": "Europe/Berlin",
-    }
+def test_times_and_their_zone_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("CACHET_SYNC_CRON", "*/10 * * * *")
+    monkeypatch.setenv("CACHET_POINTS_CRON", "5 * * * *")
+    monkeypatch.setenv("CACHET_FULL_REFRESH_CRON", "@daily")
+    monkeypatch.setenv("CACHET_SCHEDULE_TIMEZONE", "Europe/Berlin")
 
-    schedules = cachet_schedules(environment)
+    schedules = page_schedules(StatusPage.from_environment())
 
     assert [schedule.cron_schedule for schedule in schedules] == ["*/10 * * * *", "5 * * * *", "@daily"]
     assert {schedule.execution_timezone for schedule in schedules} == {"Europe/Berlin"}
@@ -57,7 +56,7 @@ def test_times_and_their_zone_come_from_the_environment():
 
 @pytest.mark.parametrize("cron", ["soon", "99 * * * *", "* * * * * *", "0 0 31 2 *", "0 0 31 4 *"])
 def test_a_wrong_time_is_replaced_by_the_default_and_the_description_says_so(cron):
-    sync = cachet_schedules({"CACHET_SYNC_CRON": cron})[0]
+    sync = page_schedules(StatusPage(values={"sync_cron": cron}))[0]
 
     assert sync.cron_schedule == "0 * * * *"
     assert f"CACHET_SYNC_CRON is {cron!r}, which cannot be used: `0 * * * *` is used instead." in (
@@ -80,7 +79,7 @@ def test_the_code_location_loads_with_a_time_that_never_comes():
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd"])
 def test_a_wrong_zone_is_replaced_by_utc_and_every_description_says_so(zone):
-    schedules = cachet_schedules({"CACHET_SCHEDULE_TIMEZONE": zone})
+    schedules = page_schedules(StatusPage(values={"schedule_timezone": zone}))
 
     assert [schedule.execution_timezone for schedule in schedules] == ["UTC"] * 3
     assert all("CACHET_SCHEDULE_TIMEZONE" in (schedule.description or "") for schedule in schedules)

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.resources import CachetResource
 
 from .automation import Automation, partition_range
 from .dagster_runs import materialized
@@ -74,7 +72,7 @@ def test_new_metrics_are_loaded_in_one_run_and_no_others(settled, server):
     (request,) = settled.tick(PARTITIONS).run_requests
     result = settled.launch(request)
 
-    assert list(metric_keys(settled.instance)) == ["1", "2", "3", "4", "5"]
+    assert list(settled.keys()) == ["1", "2", "3", "4", "5"]
     assert sorted(materialized(result)) == ["metric_points/4", "metric_points/5"]
 
 
@@ -117,12 +115,12 @@ def test_a_deleted_metric_keeps_its_partition_until_a_sync_sees_the_whole_list(s
     server.world.delete("metrics", 3)
 
     after_deletion = settled.tick(PARTITIONS)
-    kept = list(metric_keys(settled.instance))
+    kept = list(settled.keys())
     settled.load_tables("metrics")
     after_sync = settled.tick(PARTITIONS)
 
     assert kept == ["1", "2", "3"]
-    assert list(metric_keys(settled.instance)) == ["1", "2"]
+    assert list(settled.keys()) == ["1", "2"]
     assert after_deletion.run_requests == after_sync.run_requests == []
 
 
@@ -261,7 +259,7 @@ def test_loaded_metrics_are_followed_by_one_run_over_the_points_of_all(settled):
 
 def test_a_sync_in_which_another_endpoint_failed_is_followed_by_the_points_all_the_same(tmp_path):
     with DemoServer(small_world(), tokens={"limited": {"components.manage"}}) as server:
-        project = Automation(tmp_path, server.url, "limited")
+        project = Automation(tmp_path, server.url, "limited", subscribers_required=True)
         sync = project.load_tables("metrics", "subscribers")
 
         requests = project.tick(AFTER_SYNC).run_requests
@@ -332,7 +330,7 @@ def test_a_wrong_setting_is_a_reason_to_skip(tmp_path, sensor, base_url, token, 
 
 def test_a_database_that_cannot_be_written_is_a_reason_to_skip(tmp_path, server):
     project = Automation(tmp_path, server.url, DEMO_TOKEN)
-    project.resource = CachetResource(base_url=server.url, database=str(tmp_path / "no" / "x.duckdb"))
+    project.set(database=str(tmp_path / "no" / "x.duckdb"))
 
     assert "Set CACHET_DATABASE" in project.tick(PARTITIONS).skip_message
 
@@ -364,7 +362,7 @@ def test_a_server_that_changes_its_api_is_found_out_at_the_tick_after(tmp_path):
 
 def test_another_server_is_looked_at_anew(settled, tmp_path):
     with DemoServer(small_world()) as other:
-        settled.resource = CachetResource(base_url=other.url, database=str(tmp_path / "cachet.duckdb"))
+        settled.set(base_url=other.url)
 
         (request,) = settled.tick(CHANGES).run_requests
 

@@ -22,12 +22,13 @@ import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
 from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, materialize
+from pydantic import SecretStr
 
 from cachet_dagster.demo import DEMO_TOKEN
 from cachet_dagster.source import CachetSettings
-from cachet_dagster.status_page.assets import cachet_tables, metric_points
+from cachet_dagster.status_page.assets import points_asset, tables_asset
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.resources import CachetResource
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.points import PointsLoad
 
@@ -98,7 +99,7 @@ def load_all(database: Path, url: str, times: int = 1, *, checks: bool = False) 
     with DagsterInstance.ephemeral() as instance:
         for _ in range(times):
             failures += _failures(_materialize(instance, database, url, points=False, checks=checks))
-            if metric_keys(instance):
+            if metric_keys(_page(database, url), instance):
                 failures += _failures(_materialize(instance, database, url, points=True, checks=checks))
     return failures
 
@@ -156,17 +157,25 @@ def foreign_holder(database: Path, folder: Path) -> Any:
         child.process.join()
 
 
+def _page(database: Path, url: str) -> StatusPage:
+    return StatusPage(
+        env_prefix="CACHET_",
+        token=SecretStr(DEMO_TOKEN),
+        values={"base_url": url, "database": str(database)},
+    )
+
+
 def _materialize(
     instance: DagsterInstance, database: Path, url: str, *, points: bool, checks: bool = False
 ) -> ExecuteInProcessResult:
-    keys = metric_keys(instance) if points else ()
-    assets = metric_points if points else cachet_tables
+    page = _page(database, url)
+    keys = metric_keys(page, instance) if points else ()
+    assets = points_asset(page) if points else tables_asset(page)
     selection = AssetSelection.assets(assets)
     return materialize(
         [assets],
         selection=selection if checks else selection.without_checks(),
         instance=instance,
-        resources={"cachet": CachetResource(base_url=url, api_token=DEMO_TOKEN, database=str(database))},
         run_config=QUIET,
         tags={
             "dagster/asset_partition_range_start": keys[0],

@@ -17,6 +17,7 @@ from dagster import DagsterInstance, execute_job, reconstructable
 from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from cachet_dagster.demo import DemoServer, World
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.warehouse import Database
 
@@ -99,7 +100,7 @@ def test_the_token_is_nowhere_after_runs_that_succeed_and_one_that_fails(
     ):
         with execute_job(reconstructable(tables_job), instance) as result:
             assert result.success
-        keys = metric_keys(instance)
+        keys = metric_keys(StatusPage.from_environment(), instance)
         tags = {
             "dagster/asset_partition_range_start": keys[0],
             "dagster/asset_partition_range_end": keys[-1],

@@ -1,0 +1,29 @@
+"""A load that would cost a table most of its rows is stopped before it is made, and said with its figures."""
+
+from __future__ import annotations
+
+from cachet_dagster.source.errors import CachetError
+
+FEW = 10
+"""Rows whose loss is everyday work, whatever fraction of a table they are."""
+
+
+class SuddenLoss(CachetError):
+    """A table would lose more rows at once than is allowed; it keeps them."""
+
+
+def sudden_loss(before: int, now: int, max_loss: float) -> bool:
+    """Return whether going from `before` rows to `now` loses more than the share `max_loss`, and more than a few."""
+    lost = before - now
+    return lost >= FEW and lost > max_loss * before
+
+
+def loss_error(table: str, before: int, now: int, max_loss: float, endpoint: str) -> SuddenLoss:
+    """Return the error of a table that would lose too many rows, with what lets it through."""
+    return SuddenLoss(
+        f"{table} held {before:,} rows and would hold {now:,}: {(before - now) / before:.0%} would go at once, more "
+        f"than CACHET_MAX_LOSS allows ({max_loss:g})",
+        "Check CACHET_BASE_URL and what CACHET_API_TOKEN may see. If Cachet has really lost them, run again with "
+        "`accept_loss: true` in the run's config, or set CACHET_MAX_LOSS to 1.",
+        endpoint,
+    )
