@@ -271,7 +271,7 @@ def test_every_evaluation_has_a_number_that_can_be_plotted(loaded_once):
 
 
 def test_what_a_check_found_is_kept_where_dagster_keeps_its_runs(tmp_path, serve):
-    keys = check_keys("incidents")
+    keys = check_keys(StatusPage(), "incidents")
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         Page(tmp_path, serve(), ADMIN, instance).tables("incidents")
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
