@@ -255,6 +255,12 @@ class StatusPage:
         """
         log = self._logging(log)
         settings = self.settings()
+        if bool(settings.base_url) != bool(self.automation.base_url):
+            raise SettingsError(
+                "CACHET_BASE_URL was set or unset since this code location was loaded, and the demo's partitions are "
+                "not those of a page",
+                "Reload the code location.",
+            )
         if settings.base_url:
             database = self._database(settings, settings.database, log)
             yield Connection(settings.cachet(), database, settings, demo=False, log=log)
