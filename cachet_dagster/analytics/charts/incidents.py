@@ -12,14 +12,9 @@ from cachet_dagster.analytics.formats import brief, count, day, duration, month
 from .svg import HEAD, MARGIN, STATUS_CLASSES, WIDTH, Chart, Drawing, Mark, empty
 
 _MARKS = (
-    (60, "1 min"),
-    (600, "10 min"),
-    (3_600, "1 h"),
-    (6 * 3_600, "6 h"),
-    (86_400, "1 day"),
-    (7 * 86_400, "1 week"),
-    (30 * 86_400, "30 days"),
-    (365 * 86_400, "1 year"),
+    *((60 * number, f"{number} min") for number in (1, 2, 5, 10, 20)),
+    *((3_600 * number, f"{number} h") for number in (1, 2, 3, 6, 12)),
+    *((86_400 * number, f"{number} d") for number in (1, 2, 4, 7, 14, 30, 60, 120, 365)),
 )
 _SEVERITIES = (
     (4, "major outage"),
@@ -121,15 +116,17 @@ def _log_scale(drawing: Drawing, known: Sequence[MonthDurations], left: float, t
     """Draw the lines of a logarithmic scale, and return what turns seconds into a height."""
     lowest = max(min(entry.median or 1 for entry in known), 1)
     highest = max(*(entry.p90 or entry.median or 1 for entry in known), lowest)
-    begin = max((size for size, _ in _MARKS if size <= lowest / 1.8), default=10)
+    begin = max((size for size, _ in _MARKS if size <= lowest / 1.6), default=10)
     end = min((size for size, _ in _MARKS if size >= highest * 1.5), default=highest * 2)
 
     def height(seconds: float) -> float:
         share = math.log(max(seconds, begin) / begin) / math.log(end / begin)
         return top + (1 - share) * tall
 
+    last = math.inf
     for size, words in _MARKS:
-        if begin <= size <= end:
+        if begin <= size <= end and last - height(size) > 22:
+            last = height(size)
             drawing.line(left, height(size), WIDTH - MARGIN, height(size), "grid")
             drawing.text(left - 8, height(size) + 4, words, "end small soft figure")
     return height
@@ -161,7 +158,7 @@ def weekday_hour(counts: Mapping[tuple[int, int], int], *, zone: str = "UTC") ->
             if not amount:
                 quiet.append((x, y))
                 continue
-            level = min(4, 1 + int(3.999 * (amount - 1) / max(most - 1, 1)))
+            level = math.ceil(4 * amount / max(most, 4))
             drawing.rect(x, y, cell - 2, tall - 2, f"f-scale-{level}")
             ink = "on-dark" if level > 2 else "on-light"
             drawing.text(x + cell / 2 - 1, y + 16.5, amount, f"middle small figure {ink}")

@@ -15,8 +15,8 @@ from cachet_dagster.analytics.formats import bounds, count, day, duration, month
 from .svg import HEAD, MARGIN, STATUS_CLASSES, WIDTH, Chart, Drawing, Mark, empty
 
 _STRIP = 22
-_SHARES = {1: 1.0, 2: 0.45, 3: 0.7, 4: 1.0, 5: 1.0, 6: 0.25}
-"""How much of a strip's height a status fills."""
+_SHARES = {1: 1.0, 2: 0.45, 3: 0.7, 4: 1.0, 6: 0.25}
+"""How much of a strip's height a status fills; what is unknown is a thin line."""
 _LEGEND = (
     (1, "operational"),
     (6, "maintenance"),
@@ -56,12 +56,21 @@ class DayShare:
 
 @dataclass(frozen=True)
 class MonthUptime:
-    """A month, by its first day, with its uptime from 0 to 1, and the bounds of it where they differ."""
+    """A month.
+
+    Attributes:
+        month: Its first day.
+        uptime: From 0 to 1.
+        lower: The least that it can have been.
+        upper: The most that it can have been.
+        is_assumed: Whether nothing was seen or reported in it, so that its uptime says little.
+    """
 
     month: date
     uptime: float | None
     lower: float | None = None
     upper: float | None = None
+    is_assumed: bool = False
 
 
 def uptime_bars(components: Sequence[ComponentDays], last_day: date, *, most: int = 40) -> Chart:
@@ -73,7 +82,7 @@ def uptime_bars(components: Sequence[ComponentDays], last_day: date, *, most: in
         most: How many components to draw at most; the others are counted below.
     """
     days = max((len(component.statuses) for component in components), default=0)
-    title = f"How was each component on each of the last {days} days?"
+    title = f"How was each component on each of the {days} days up to {day(last_day)}?"
     if not days:
         return empty("How was each component on each day?", "No component has a day on record yet.")
     drawing = Drawing(title, _bars_answer(components))
@@ -114,44 +123,42 @@ def _bars_answer(components: Sequence[ComponentDays]) -> str:
 def _strip(
     drawing: Drawing, left: float, top: float, width: float, days: int, statuses: Sequence[int | None]
 ) -> None:
-    """Draw one dashed line for each run of days with the same status: a day is a dash, however many there are."""
+    """Draw a path for each status: a run of its days is a dashed line, a day a dash, however many there are."""
     step = width / days
     gap = min(2.0, step * 0.3)
     position = days - len(statuses)
+    runs: dict[int | None, list[tuple[float, float]]] = {}
     for status, run in groupby(statuses):
-        length = len(list(run))
-        start, end = left + position * step, left + (position + length) * step - gap
-        position += length
-        name = STATUS_CLASSES.get(status or 0)
-        share = _SHARES.get(status or 0, 1.0)
-        tall = _STRIP * share
-        if name in {None, "unknown"}:
-            _dashes(drawing, start, end, top + _STRIP / 2, 2, step, gap, "s-unknown")
-            continue
-        if share < 1:
-            _dashes(drawing, start, end, top + _STRIP / 2, _STRIP, step, gap, "s-track")
-        _dashes(drawing, start, end, top + _STRIP - tall / 2, tall, step, gap, f"s-{name}")
-
-
-def _dashes(
-    drawing: Drawing, start: float, end: float, y: float, tall: float, step: float, gap: float, name: str
-) -> None:
-    drawing.raw(
-        f'<path d="M{start:.2f} {y:.2f}H{end:.2f}" stroke-width="{tall:.1f}" '
-        f'stroke-dasharray="{step - gap:.3f} {gap:.3f}" class="{name}"/>'
-    )
+        start, position = position, position + len(list(run))
+        known = status if STATUS_CLASSES.get(status or 0, "unknown") != "unknown" else None
+        runs.setdefault(known, []).append((left + start * step, left + position * step - gap))
+    low = [
+        run for status, of_status in runs.items() if _SHARES.get(status or 1, 1.0) < 1 for run in of_status
+    ]
+    # What a low status leaves free of the strip's height shows that it is low.
+    lines = [(low, _STRIP, "track"), (runs.get(None, []), 2.0, "unknown")]
+    for status, share in _SHARES.items():
+        lines.append((runs.get(status, []), _STRIP * share, STATUS_CLASSES[status]))
+    for of_status, tall, name in lines:
+        y = top + (_STRIP / 2 if name == "unknown" else _STRIP - tall / 2)
+        path = "".join(f"M{start:.2f} {y:.1f}H{end:.2f}" for start, end in of_status)
+        if path:
+            drawing.raw(
+                f'<path d="{path}" stroke-width="{tall:.1f}" stroke-dasharray="{step - gap:.3f} {gap:.3f}" '
+                f'class="s-{name}"/>'
+            )
 
 
 def _day_ticks(drawing: Drawing, left: float, width: float, y: float, days: int, last_day: date) -> None:
     """Name the first day of each month that has room, and both ends."""
     step = width / days
     first = last_day - timedelta(days=days - 1)
-    drawing.text(left + width, y, "today" if days > 1 else day(last_day), "end small soft")
+    drawing.text(left + width, y, day(last_day), "end small soft")
     drawing.text(left, y, day(first), "small soft")
     for offset in range(days):
         there = first + timedelta(days=offset)
         x = left + offset * step
-        if there.day == 1 and left + 80 < x < left + width - 56:
+        if there.day == 1 and left + 80 < x < left + width - 90:
             drawing.text(x, y, f"{there:%b}", "small soft")
             drawing.line(x - 1, y + 5, x - 1, y + 10, "grid")
 
@@ -283,7 +290,7 @@ def _month_bar(drawing, x: float, step: float, entry: MonthUptime, target: float
     uptime = entry.uptime or 0.0
     missed = target is not None and uptime < target
     wide = min(34.0, step * 0.55)
-    name = "partial" if missed else "scale-2"
+    name = "unknown" if entry.is_assumed else "partial" if missed else "scale-2"
     tip = f"{month(entry.month)}: {percent(uptime)}, from {bounds(entry.lower, entry.upper)}"
     drawing.rect(x - wide / 2, height(1), wide, max(height(uptime) - height(1), 1.5), f"f-{name}", tip=tip)
     lower, upper = entry.lower, entry.upper
@@ -294,19 +301,23 @@ def _month_bar(drawing, x: float, step: float, entry: MonthUptime, target: float
             drawing.line(x - 5, height(bound), x + 5, height(bound), "s-ink", width=1.2)
         lowest = max(lowest, height(lower))
     drawing.text(x, lowest + 15, percent(uptime).removesuffix(" %"), "middle small figure bold")
-    if target is not None:
+    if entry.is_assumed:
+        drawing.text(x, height(1) - 6, "assumed", "middle tiny soft")
+    elif target is not None:
         drawing.text(
             x, height(1) - 6, "missed" if missed else "kept", "middle small" + ("" if missed else " soft")
         )
 
 
 def _monthly_answer(months: Sequence[MonthUptime], target: float | None) -> str:
-    lowest = min(months, key=lambda entry: entry.uptime or 0)
-    worst = f"lowest: {month(lowest.month)} with {percent(lowest.uptime)}"
-    if target is None:
-        return f"{count(len(months), 'month')}; {worst}. Whiskers show the bounds."
-    kept = sum((entry.uptime or 0) >= target for entry in months)
-    return f"Kept in {kept} of {count(len(months), 'month')}; {worst}. Whiskers show the bounds."
+    known = [entry for entry in months if not entry.is_assumed]
+    if not known:
+        return f"Nothing was seen or reported in {count(len(months), 'month')}, so all counts as up."
+    lowest = min(known, key=lambda entry: entry.uptime or 0)
+    kept = sum((entry.uptime or 0) >= target for entry in known) if target else 0
+    head = f"Kept in {kept} of {count(len(known), 'month')}" if target else count(len(known), "month")
+    assumed = f"; nothing is known of {len(months) - len(known)} more" if len(known) < len(months) else ""
+    return f"{head}; lowest: {month(lowest.month)} with {percent(lowest.uptime)}{assumed}."
 
 
 def _floor(months: Sequence[MonthUptime], target: float | None) -> float:
@@ -343,7 +354,7 @@ def budget_burn_down(
     if not spent:
         return empty(title, "Nothing was measured in this period yet.")
     last = spent[-1].share or 0.0
-    state = f"{last * 100:.0f} % left" if last >= 0 else f"overspent by {-last * 100:.0f} %"
+    state = f"{last * 100:.0f} % left" if last >= 0 else f"Overspent by {-last * 100:.0f} %"
     answer = (
         f"{state} on {day(spent[-1].day)} of the {duration(budget_seconds)} that {promise(target)} allows."
     )
@@ -372,7 +383,7 @@ def budget_burn_down(
     late = x > WIDTH - 150
     below = late and last > 0.15
     drawing.text(
-        x - 10 if late else x + 10, y + 22 if below else y - 8, state, "bold" + (" end" if late else "")
+        x - 10 if late else x + 10, y + 22 if below else y - 8, state, "bold halo" + (" end" if late else "")
     )
     for position, entry in enumerate(days):
         if entry.day.day in {1, 8, 15, 22, 29} or len(days) <= 10:
