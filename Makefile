@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test check doctor bench soak test-ui screenshots clean
+.PHONY: help setup run dev test check doctor bench soak test-ui test-ui-twice screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ soak: setup ## the long proofs: kills, a thousand syncs, ten processes
 
 test-ui: setup .venv/.ready-ui ## the UI in headless Chromium, which has to be on PATH
 	@$(BIN)/python -m pytest -m ui cachet_dagster_tests/ui
+
+test-ui-twice: setup .venv/.ready-ui ## the same, with one more try for what failed, which is named
+	@PYTHON=$(BIN)/python .ci/test-twice -m ui cachet_dagster_tests/ui
 
 screenshots: setup .venv/.ready-ui ## the README's pictures, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots

@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -349,11 +349,14 @@ class CachetReader:
         return Page(number, ids, more, parsed, total, pages)
 
     async def _with_details(self, endpoint: Endpoint, single: Listing, listed: Parsed) -> Parsed:
+        # Updates are those of the list, whichever way a row is read.
+        shape = replace(single.shape, updates="")
+
         async def ask(number: int) -> Parsed:
             answer = await self.client.get(
                 single.path.format(id=number), single.params, endpoint=endpoint.name
             )
-            return single.parse(answer.document, single.shape, self.context(endpoint.name, answer))
+            return single.parse(answer.document, shape, self.context(endpoint.name, answer))
 
         return await with_details(
             listed,

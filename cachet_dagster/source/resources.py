@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 import dlt
 from dlt.extract import DltResource
 
+from . import arrow
 from .endpoints import FILLED_BY
-from .rows import Row, fitted
+from .rows import Row
 from .tables import TABLES, Table
 
 
@@ -36,9 +37,12 @@ def table_resource(
         found = rows()
         if found is None or set_aside:
             _replace_nothing(dlt.current.resource(), set_aside, while_=found is None)
-        yield [fitted(row, table) for row in found] if found else dlt.mark.materialize_table_schema()
+        if not found:
+            yield dlt.mark.materialize_table_schema()
+        else:
+            yield from arrow.items(found, table)
 
-    return _resource(table, extract, "append" if adds else "replace")
+    return _resource(table, extract, "append" if adds else "replace", arrow.hints(table))
 
 
 def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
@@ -56,17 +60,20 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
         if empty:
             yield dlt.mark.materialize_table_schema()
 
-    return _resource(TABLES["metric_points"], extract, {"disposition": "merge", "strategy": "upsert"})
+    table = TABLES["metric_points"]
+    return _resource(table, extract, {"disposition": "merge", "strategy": "upsert"}, table.hints())
 
 
-def _resource(table: Table, extract: Callable[[], Iterator[Any]], disposition: Any) -> DltResource:
+def _resource(
+    table: Table, extract: Callable[[], Iterator[Any]], disposition: Any, columns: Any
+) -> DltResource:
     extract.__doc__ = table.description
     return dlt.resource(
         extract,
         name=table.name,
         table_name=table.name,
         primary_key=table.key,
-        columns=table.hints(),
+        columns=columns,
         write_disposition=disposition,
         max_table_nesting=0,
     )

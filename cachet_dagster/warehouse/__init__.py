@@ -2,7 +2,8 @@
 
 from .busy import DatabaseBusy
 from .database import Database
+from .destinations import make_warehouse
 from .load import LoadFailed, load
 from .protocol import Session, Warehouse
 
-__all__ = ["Database", "DatabaseBusy", "LoadFailed", "Session", "Warehouse", "load"]
+__all__ = ["Database", "DatabaseBusy", "LoadFailed", "Session", "Warehouse", "load", "make_warehouse"]

@@ -37,9 +37,10 @@ class DuckDBSession:
 
     def __call__(self, table: str, sql: str) -> list[Row] | None:
         """Run SQL over one table; None where it does not exist."""
-        if not self.columns(table):
+        try:
+            found = self.connection.execute(sql.replace("{table}", self.table(table)))
+        except duckdb.CatalogException:
             return None
-        found = self.connection.execute(sql.replace("{table}", self.table(table)))
         names = [column[0].lower() for column in found.description]
         return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
 

@@ -786,6 +786,17 @@ CASES: tuple[Case, ...] = (
         fault=_first_row(lambda row: row.update(order="first")),
         row={"order": None, "order__v_text": "first"},
     ),
+    Case(
+        "Changed shape",
+        "a new key beside a time or a code: a column of its own, the time as before",
+        Asked.ONCE,
+        1,
+        After.LOADED,
+        fault=_first_row(
+            lambda row: row.update(opened={"human": "now", "string": "2026-01-02 03:04:05", "zone": "X"})
+        ),
+        row={"opened_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc), "opened_zone": "X"},
+    ),
 )
 
 

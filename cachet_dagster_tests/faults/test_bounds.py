@@ -255,14 +255,14 @@ def test_an_opener_that_fails_lets_the_next_one_open() -> None:
     async def act() -> None:
         budget = RateLimiter(60, None, lambda _: None)
         deadline = time.monotonic() + 5
-        opener = await budget.reserve(deadline)
+        opener = await budget.acquire(deadline)
         assert opener is not None
         assert opener.opens
-        waiting = asyncio.ensure_future(budget.reserve(deadline))
+        waiting = asyncio.ensure_future(budget.acquire(deadline))
         await asyncio.sleep(0)
         assert not waiting.done()
 
-        budget.settle(opener, None, 0)
+        budget.record(opener, None, 0)
 
         following = await asyncio.wait_for(waiting, 0.5)
         assert following is not None

@@ -10,7 +10,8 @@ incident is right only for the first incident on the page that names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from cachet_dagster.source.errors import NotCachet
@@ -65,8 +66,8 @@ def flatten(resource: Any, context: RowContext) -> Row:
         raise NotCachet("a row has no `attributes`, as Cachet's rows have", "", context.endpoint)
     row: Row = {"id": row_id(resource, context.endpoint)}
     for name, value in attributes.items():
-        if name != "id" and not _DROPPED.fullmatch(name):
-            row.update(_columns(name, value, context))
+        if not dropped(name):
+            _put(row, name, value, context)
     for name, relation in (resource.get("relationships") or {}).items():
         data = relation.get("data") if isinstance(relation, dict) else None
         if not isinstance(data, list):
@@ -78,24 +79,43 @@ def flatten(resource: Any, context: RowContext) -> Row:
     return row
 
 
-def _columns(name: str, value: Any, context: RowContext) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, dict) and value.keys() == {"human", "value"}:
-        yield name, storable(value["value"])
-        yield f"{name}_label", storable(value["human"])
-    elif isinstance(value, dict) and value.keys() == {"human", "string"}:
-        yield (
-            (name if name.endswith("_at") else f"{name}_at"),
-            timestamp(storable(value["string"]), context.zone),
-        )
+@lru_cache(maxsize=1024)
+def dropped(name: str) -> bool:
+    """Return whether an attribute is no column: the id, which every row has, and what tells nothing of its own."""
+    return name == "id" or _DROPPED.fullmatch(name) is not None
+
+
+def _put(row: Row, name: str, value: Any, context: RowContext) -> None:
+    """Put an attribute into a row, as the column or the columns that it becomes."""
+    if isinstance(value, dict) and "human" in value:
+        _put_labelled(row, name, value, context)
     elif name == "calc_type":
         # The only enumeration that Cachet 3 prints without its words.
-        yield name, storable(value)
-        yield f"{name}_label", CALC_TYPE.get(value) if isinstance(value, int) else None
+        row[name] = storable(value)
+        row[f"{name}_label"] = CALC_TYPE.get(value) if isinstance(value, int) else None
     elif name == "meta":
         # PHP prints an empty object as an empty list.
-        yield name, storable(value) or {}
+        row[name] = storable(value) or {}
     else:
-        yield name, storable(value)
+        row[name] = storable(value)
+
+
+def _put_labelled(row: Row, name: str, value: Mapping[str, Any], context: RowContext) -> None:
+    """Put a code with its label, or a time; what else stands beside them gets columns of its own."""
+    if "string" in value:
+        at = timestamp(storable(value["string"]), context.zone)
+        row[name if name.endswith("_at") else f"{name}_at"] = at
+    elif "value" in value:
+        row[name] = storable(value["value"])
+        row[f"{name}_label"] = storable(value["human"])
+    else:
+        row[name] = storable(value)
+        return
+    if len(value) > 2:
+        others = (
+            value.keys() - ("human", "string") if "string" in value else value.keys() - ("human", "value")
+        )
+        row.update({f"{name}_{other}": storable(value[other]) for other in sorted(others)})
 
 
 def _included(document: Any) -> dict[tuple[Any, Any], Any]:
@@ -121,7 +141,7 @@ def _link(component: Any, parent: str, parent_id: int, context: RowContext) -> R
     if isinstance(pivot, dict) and "component_status" in pivot:
         status = pivot["component_status"]
         if isinstance(status, dict):
-            row.update(_columns("component_status", status, context))
+            _put(row, "component_status", status, context)
         else:
             row.update({"component_status": status, "component_status_label": None})
     return row

@@ -1,0 +1,135 @@
+"""Rows of a table as Arrow, which dlt loads many times faster than rows that it has to look into one by one.
+
+dlt gives every row from a dictionary its own two columns (`_dlt_load_id`, `_dlt_id`) and an Arrow table none, so
+they are made here in dlt's way: a table looks the same however its rows came, and one that an earlier version
+filled from dictionaries goes on as it is. Only rows that hold what is declared become Arrow; whatever else there
+is in a row (an attribute that nobody foresaw, a value of another type) is for dlt to find a column for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ContextDefaultCannotBeCreated
+from dlt.common.normalizers.utils import generate_dlt_ids
+from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
+from dlt.common.storages.load_package import LoadPackageStateInjectableContext
+
+from .rows import Row, fitted
+from .tables import Table
+
+_ARROW = {
+    "bigint": pa.int64(),
+    "text": pa.string(),
+    "bool": pa.bool_(),
+    "double": pa.float64(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "json": pa.string(),
+}
+_PYTHON = {
+    "bigint": {int},
+    "text": {str},
+    "bool": {bool},
+    "double": {float, int},
+    "timestamp": {datetime},
+    "json": {dict, list},
+}
+_OWN = {"_dlt_load_id": dlt_load_id_column(), "_dlt_id": dlt_id_column()}
+
+# dlt has no Arrow type that it reads as json, and warns of text where json is declared, which is how it
+# writes json itself.
+_JSON_WARNING = "when merging arrow schema with dlt schema"
+
+
+def hints(table: Table) -> dict[str, Any]:
+    """Return a table's column hints, dlt's own columns included."""
+    return {**table.hints(), **_OWN}
+
+
+def items(rows: Sequence[Row], table: Table) -> Iterator[Any]:
+    """Yield rows for dlt, which is extracting them: as `items_of`; outside of a pipeline all as dictionaries."""
+    load_id = _load_id()
+    if load_id is None:
+        yield [fitted(row, table) for row in rows]
+        return
+    with _without_json_warning():
+        yield from items_of(rows, table, load_id)
+
+
+def items_of(rows: Sequence[Row], table: Table, load_id: str) -> Iterator[Any]:
+    """Yield an Arrow table of the rows that hold what is declared, and a list of the others, as far as there are any.
+
+    Args:
+        rows: The rows.
+        table: Their table.
+        load_id: The load package that they go into.
+    """
+    regular, others = _sorted_out(rows, table)
+    if regular:
+        yield _arrow(regular, table, load_id)
+    if others:
+        yield [fitted(row, table) for row in others]
+
+
+def _sorted_out(rows: Sequence[Row], table: Table) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Return the rows that hold what is declared, and the others."""
+    kinds = {
+        column.name: _PYTHON[column.data_type] | (set() if column.name in table.key else {type(None)})
+        for column in table.columns
+    }
+    if all(row.keys() <= kinds.keys() for row in rows) and all(
+        {type(row.get(name)) for row in rows} <= kind for name, kind in kinds.items()
+    ):
+        return rows, []
+    regular: list[Row] = []
+    others: list[Row] = []
+    for row in rows:
+        fits = all(type(value) in kinds.get(name, ()) for name, value in row.items())
+        (regular if fits else others).append(row)
+    return regular, others
+
+
+def _arrow(rows: Sequence[Row], table: Table, load_id: str) -> pa.Table:
+    fields = [
+        pa.field(column.name, _ARROW[column.data_type], nullable=column.name not in table.key)
+        for column in table.columns
+    ]
+    arrays: list[pa.Array] = []
+    for column, field in zip(table.columns, fields, strict=True):
+        values = [row.get(column.name) for row in rows]
+        if column.data_type == "json":
+            values = [None if value is None else orjson.dumps(value).decode() for value in values]
+        arrays.append(pa.array(values, field.type))
+    own = [pa.repeat(load_id, len(rows)), pa.array(generate_dlt_ids(len(rows)))]
+    fields += [pa.field(name, pa.string(), nullable=False) for name in _OWN]
+    return pa.table([*arrays, *own], schema=pa.schema(fields))
+
+
+def _load_id() -> str | None:
+    """Return the id of the load package that is being extracted; None outside of a pipeline."""
+    try:
+        return Container()[LoadPackageStateInjectableContext].load_id
+    except ContextDefaultCannotBeCreated:
+        return None
+
+
+@contextlib.contextmanager
+def _without_json_warning() -> Iterator[None]:
+    """Keep dlt from warning of json columns that come as text."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return _JSON_WARNING not in record.getMessage()
+
+    log = logging.getLogger("dlt")
+    log.addFilter(other)
+    try:
+        yield
+    finally:
+        log.removeFilter(other)

@@ -1,0 +1,59 @@
+"""The one door: a destination's name and a few settings → its warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cachet_dagster.source.destinations import strategy_for
+
+from .database import Database
+from .names import DATASET, PIPELINE
+from .protocol import Warehouse
+
+
+def make_warehouse(
+    destination: str = "duckdb",
+    *,
+    database: str | Path = "cachet.duckdb",
+    dataset: str = DATASET,
+    pipeline_name: str = PIPELINE,
+    credentials: Any = None,
+    wait: float = 600.0,
+    keep_loads: int = 1_000,
+    log: Callable[[str], None] = lambda _: None,
+) -> Warehouse:
+    """Return a warehouse; nothing is connected to before it is used.
+
+    Args:
+        destination: dlt's name of the destination.
+        database: The file, for DuckDB; others ignore it.
+        dataset: The dlt dataset.
+        pipeline_name: The dlt pipeline.
+        credentials: As dlt takes them; by default dlt finds them in `.dlt/secrets.toml` and the environment. DuckDB
+            ignores them.
+        wait: Seconds to wait for others at most.
+        keep_loads: How many of dlt's records of loads to keep in it.
+        log: Told in words what is waited for.
+
+    Raises:
+        SettingsError: There is no such destination, a name cannot be used, or a library is missing.
+    """
+    strategy = strategy_for(destination)
+    common: dict[str, Any] = {
+        "dataset": dataset,
+        "pipeline_name": pipeline_name,
+        "wait": wait,
+        "keep_loads": keep_loads,
+        "log": log,
+    }
+    if strategy.name == "duckdb":
+        return Database(database, **common)
+    if strategy.name == "postgres":
+        from .postgres import PostgresWarehouse
+
+        return PostgresWarehouse(strategy, credentials=credentials, **common)
+    from .sql import SqlWarehouse
+
+    return SqlWarehouse(strategy, credentials=credentials, **common)

@@ -1,0 +1,275 @@
+"""The same promises on every destination that runs here; only the place differs.
+
+What is asked of each is in the tests' names; which ran is in their ids, and is printed by `make soak`'s and CI's
+`pytest -v`. A server that cannot be started is an error, never a skip.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
+from cachet_dagster.demo.answers import App
+from cachet_dagster.source import TABLES, CachetSettings, table_resource
+from cachet_dagster.warehouse import DatabaseBusy, LoadFailed, load
+from cachet_dagster.warehouse.duckdb_session import DuckDBSession
+from cachet_dagster.warehouse.points import PointsLoad
+from cachet_dagster_tests.conftest import ADMIN, serve_recorded
+from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN as TOKEN_2
+from cachet_dagster_tests.source.cachet2.test_cachet2 import WORLD as WORLD_2
+from cachet_dagster_tests.source.cachet2.test_cachet2 import serving as serving_2
+from cachet_dagster_tests.truth import differences as differences_3
+from cachet_dagster_tests.truth_cachet2 import differences as differences_2
+
+from .places import Place, load_page, verdicts
+from .postgres import PostgresServer, postgres_server
+from .test_untrusted import HOSTILE
+
+DESTINATIONS = ["duckdb", "postgres"]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=DESTINATIONS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return an empty place of the test's own."""
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres")
+        return Place("postgres", {"credentials": server.create(f"test_{next(_numbers)}")})
+    return Place("duckdb", {"database": tmp_path / "cachet.duckdb"})
+
+
+def settings_of(server: DemoServer, token: str | None = DEMO_TOKEN) -> CachetSettings:
+    return CachetSettings.model_validate({"base_url": server.url, "api_key": token, "retry_delay": 0.01})
+
+
+def small_world() -> World:
+    return World.generate(
+        incidents=4, components=3, groups=1, metrics=3, points=120, subscribers=3, schedules=2
+    )
+
+
+def failing(path: str) -> type:
+    """Return a middleware that answers a path with an error."""
+
+    class Failing:
+        def __init__(self, app: App):
+            self.app = app
+
+        async def __call__(self, scope, receive, send) -> None:
+            if scope["type"] == "http" and scope["path"].startswith(path):
+                await send({"type": "http.response.start", "status": 400, "headers": []})
+                await send({"type": "http.response.body", "body": b"no"})
+            else:
+                await self.app(scope, receive, send)
+
+    return Failing
+
+
+def test_a_cachet_3_lands_cell_by_cell_and_a_second_load_changes_nothing(place: Place) -> None:
+    with serve_recorded() as server:
+        first, points = load_page(settings_of(server, ADMIN), place.warehouse())
+        with place.mirrored() as mirror:
+            assert differences_3(mirror, "admin") == []
+        before = place.rows("system_status", "*", "observed_at")
+        second, again = load_page(settings_of(server, ADMIN), place.warehouse())
+
+    assert first.keys() == second.keys() <= {"dashboards"}
+    assert sum(one.new for one in points.values()) == place.count("metric_points")
+    assert [(one.new, one.changed, one.deleted) for one in again.values()] == [(0, 0, 0)] * len(again)
+    assert place.rows("system_status", "*", "observed_at") == before
+    with place.mirrored() as mirror:
+        assert differences_3(mirror, "admin") == []
+        assert place.verdicts() == verdicts(DuckDBSession(mirror, "cachet_data"))
+
+
+def test_a_cachet_2_lands_cell_by_cell(place: Place) -> None:
+    with serving_2() as server:
+        load_page(settings_of(server, TOKEN_2), place.warehouse())
+        with place.mirrored() as mirror:
+            assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
+
+
+def test_a_guest_after_an_administrator_sees_less_and_takes_no_subscribers_away(place: Place) -> None:
+    with serve_recorded() as server:
+        load_page(settings_of(server, ADMIN), place.warehouse(), points=False)
+        subscribers = place.count("subscribers")
+        refused, _ = load_page(settings_of(server, None), place.warehouse(), points=False)
+
+    assert "subscribers" in refused
+    assert place.count("subscribers") == subscribers > 0
+    with place.mirrored() as mirror:
+        kept = ("subscribers", "subscriber_components", "dashboards", "metric_points")
+        assert [
+            text for text in differences_3(mirror, "guest", limit=10_000) if not text.startswith(kept)
+        ] == []
+
+
+def test_an_endpoint_that_fails_keeps_its_rows_and_the_others_are_loaded(place: Place) -> None:
+    world = small_world()
+    with DemoServer(world, me=True) as server:
+        load_page(settings_of(server), place.warehouse(), points=False)
+    for number in world.ids("components"):
+        world.update("components", number, name="new")
+    for number in world.ids("incidents"):
+        world.update("incidents", number, name="new")
+
+    with DemoServer(world, me=True, middleware=[failing("/api/incidents")]) as server:
+        errors, _ = load_page(settings_of(server), place.warehouse(), points=False)
+
+    assert {"incidents"} <= errors.keys() <= {"incidents", "incidents_by_id"}
+    assert {name for (name,) in place.rows("components", "name")} == {"new"}
+    assert "new" not in {name for (name,) in place.rows("incidents", "name")}
+    assert place.count("incidents") == 4
+
+
+def test_points_are_added_bumped_back_dated_deleted_and_pruned_as_on_the_server(place: Place) -> None:
+    world = small_world()
+    start = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    with DemoServer(world) as server:
+        settings, warehouse = settings_of(server), place.warehouse()
+        _, first = load_page(settings, warehouse)
+        assert sum(one.new for one in first.values()) == 360
+        assert place.wrong_points(world) == []
+
+        last = world.ids("metric_points", metric_id=1)[-1]
+        world.update("metric_points", last, counter=9)
+        world.add("metric_points", metric_id=2, value=1.5, counter=1, created_at="2020-01-01 00:00:00")
+        world.post_point(3, 7.25, at=start + timedelta(days=4000))
+        loaded = {
+            one.metric_id: one for one in PointsLoad(settings, warehouse, lambda _: None).run([1, 2, 3])
+        }
+        assert [(one.new, one.changed) for one in loaded.values()] == [(0, 1), (1, 0), (1, 0)]
+        assert place.wrong_points(world) == []
+
+        for number in world.ids("metric_points", metric_id=1)[:5]:
+            world.delete("metric_points", number, hard=True)
+        (gone,) = PointsLoad(settings, warehouse, lambda _: None).run([1], full_refresh=True)
+        assert (gone.deleted, gone.total) == (5, 115)
+        assert place.wrong_points(world) == []
+
+        world.delete("metrics", 2, hard=True)
+        assert PointsLoad(settings, warehouse, lambda _: None).prune(world.ids("metrics")) == 121
+        assert place.wrong_points(world) == []
+
+
+def test_texts_that_strangers_write_land_as_they_are_and_do_nothing(place: Place) -> None:
+    world = World.generate(incidents=1, components=len(HOSTILE), metrics=1, points=1)
+    for number, text in enumerate(HOSTILE, 1):
+        world.update("components", number, name=text, description=text)
+    with DemoServer(world) as server:
+        for _ in range(2):
+            load_page(settings_of(server), place.warehouse())
+
+    assert place.rows("components", "name, description") == [(text, text) for text in HOSTILE]
+    assert [name for name, (passed, *_) in place.verdicts().items() if not passed] == []
+
+
+def test_values_are_the_same_everywhere(place: Place) -> None:
+    row = {column.name: None for column in TABLES["components"].columns}
+    at = datetime(2026, 11, 1, 5, 30, tzinfo=timezone.utc)
+    meta = {"a": [1, "", None, 2**53 + 1], "ö": "\u20ac"}
+    rows = [
+        {**row, "id": 2**62, "name": "", "enabled": False, "order": -(2**40), "created_at": at, "meta": meta},
+        {**row, "id": 1, "name": None, "description": " \t\n\u2028", "enabled": True},
+    ]
+
+    load(place.warehouse(), [table_resource(TABLES["components"], lambda: rows)])
+
+    found = place.rows("components", 'id, name, description, enabled, "order", created_at')
+    assert found == [
+        (1, None, " \t\n\u2028", True, None, None),
+        (2**62, "", None, False, -(2**40), at),
+    ]
+    with place.warehouse().reading() as session:
+        number = session("components", "SELECT meta ->> '$.a[3]' AS number FROM {table} WHERE id > 1")
+    assert [int(row["number"]) for row in number or []] == [2**53 + 1]
+
+
+def test_a_load_that_fails_leaves_the_old_rows_and_no_rows_of_its_own(place: Place) -> None:
+    old = [{"id": number, "name": f"old {number}"} for number in range(1, 4)]
+    load(place.warehouse(), [table_resource(TABLES["metrics"], lambda: old)])
+
+    def explode() -> list[dict[str, object]]:
+        raise LoadFailed("the disk of the reader is gone", "")
+
+    with pytest.raises(LoadFailed, match="as it was"):
+        load(
+            place.warehouse(),
+            [
+                table_resource(TABLES["components"], lambda: [{"id": 1, "name": "new"}]),
+                table_resource(TABLES["metrics"], explode),
+            ],
+        )
+
+    assert place.rows("metrics", "id, name") == [tuple(row.values()) for row in old]
+    assert place.count("components") == 0
+    with place.warehouse().writing() as session:
+        assert session.columns("metrics")
+
+
+def test_a_view_on_a_table_survives_its_replacement(place: Place) -> None:
+    def put(name: str) -> None:
+        load(place.warehouse(), [table_resource(TABLES["metrics"], lambda: [{"id": 1, "name": name}])])
+
+    put("before")
+    with place.warehouse().writing() as session:
+        session.execute(
+            f"CREATE VIEW {session.table('names')} AS SELECT name FROM {session.table('metrics')}"
+        )
+    put("after")
+
+    with place.warehouse().reading() as session:
+        assert session.execute(f"SELECT name FROM {session.table('names')}").fetchall() == [("after",)]
+
+
+def test_two_pages_share_a_destination_and_keep_out_of_each_others_dataset(place: Place) -> None:
+    first, second = (
+        Place(
+            place.destination, {**place.options, "dataset": f"{page}_data", "pipeline_name": f"{page}_page"}
+        )
+        for page in ("first", "second")
+    )
+    load(first.warehouse(), [table_resource(TABLES["metrics"], lambda: [{"id": 1, "name": "one"}])])
+    load(second.warehouse(), [table_resource(TABLES["metrics"], lambda: [{"id": 2, "name": "two"}])])
+
+    assert first.rows("metrics", "id, name") == [(1, "one")]
+    assert second.rows("metrics", "id, name") == [(2, "two")]
+
+
+def test_what_loads_leave_behind_does_not_grow(place: Place) -> None:
+    for number in range(4):
+        load(
+            place.warehouse(keep_loads=2),
+            [table_resource(TABLES["metrics"], lambda: [{"id": number, "name": "x"}])],  # noqa: B023
+        )
+
+    with place.warehouse().reading() as session:
+        loads = session("_dlt_loads", "SELECT load_id FROM {table}") or []
+        # The load that brought dlt's state is kept beside the newest.
+        assert len(loads) <= 3
+
+
+def test_whoever_waits_for_another_load_is_told_so_and_gives_up_after_the_bound(place: Place) -> None:
+    load(place.warehouse(), [table_resource(TABLES["metrics"], tuple)])
+    said: list[str] = []
+    with place.warehouse().writing():
+        began = time.monotonic()
+        with pytest.raises(DatabaseBusy, match="CACHET_LOCK_WAIT"):
+            place.warehouse(wait=0.2, log=said.append).probe()
+        assert time.monotonic() - began >= 0.2
+    place.warehouse(wait=0.2).probe()
+    assert len(said) == 1
+    assert "waiting" in said[0]
