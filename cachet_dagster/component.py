@@ -16,7 +16,7 @@ import dagster as dg
 from dagster.components.scaffold.scaffold import ScaffoldRequest
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from dagster_dlt.translator import DltResourceTranslatorData
-from pydantic import BaseModel, Field, PrivateAttr, create_model
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, create_model
 
 from cachet_dagster.source.settings import variable
 from cachet_dagster.status_page.definitions import page_definitions
@@ -26,9 +26,9 @@ from cachet_dagster.status_page.settings import Automation, PageSettings
 SETTINGS = {
     name: setting
     for name, setting in {**PageSettings.model_fields, **Automation.model_fields}.items()
-    if name != "api_key"
+    if SecretStr not in get_args(setting.annotation)
 }
-"""Settings that are attributes, by name."""
+"""Settings that are attributes, by name: all but secrets, which no file holds."""
 
 
 def _plain(annotation: Any) -> Any:
@@ -202,6 +202,8 @@ class StatusPageComponent(dg.Component, _Settings, dg.Resolvable):
                 else "`token_variable`"
                 if setting == "api_key"
                 else f"`{setting}` in the defs.yaml of {name}"
+                if setting in SETTINGS
+                else f"`env_prefix`, and the variable <env_prefix>{variable(setting, '')},"
             ),
         )
 

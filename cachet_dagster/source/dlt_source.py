@@ -8,12 +8,11 @@ import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.extract import DltResource
-from pydantic import SecretStr
 
 from .errors import SettingsError
 from .extraction import Extraction
 from .resources import metric_points_resource, table_resource
-from .settings import DEFAULT_BASE_URL, ApiVersion, CachetSettings, in_terms
+from .settings import DEFAULT_BASE_URL, ApiVersion, CachetSettings, Emails, in_terms
 from .tables import TABLES
 
 
@@ -25,12 +24,27 @@ def cachet_source(
     api_version: ApiVersion = "auto",
     full_refresh: bool = False,
     metric_ids: Sequence[int] | None = None,
+    *,
+    requests_per_minute: int | None = None,
+    subscriber_emails: Emails = "keep",
+    email_hash_key: dlt.TSecretStrValue | None = None,
+    by_id_days: float = 7.0,
+    points_overlap: int = 1,
+    ca_bundle: str | None = None,
+    connect_timeout: float = 10.0,
+    timeout: float = 120.0,
+    attempts: int = 5,
+    retry_delay: float = 0.5,
+    max_wait: float = 900.0,
+    max_body: int = 64 * 1024 * 1024,
+    connections: int = 8,
+    rate_window: float = 60.0,
 ) -> Iterator[DltResource]:
     """Everything that a Cachet shows, one resource per table.
 
     All tables but three are replaced whole, since the API cannot tell what changed; `metric_points` is
     merged on id from where the destination ends, and `system_status` and `versions` get a row when the
-    answer differs from their newest one.
+    answer differs from their newest one. Two loads at once may each add the same such row.
 
     Args:
         base_url: The status page's address, as a person pastes it: with or without `/api`, with or without
@@ -40,23 +54,35 @@ def cachet_source(
         api_version: "3", "2" (Cachet 2's API v1), or "auto" to find out.
         full_refresh: Ask for every incident and component by id, and read all points from the start.
         metric_ids: Metrics whose points to load; None for all.
+        requests_per_minute: Cap on requests a minute, to leave room for others; None spends what is granted.
+        subscriber_emails: "keep", "hash" (HMAC-SHA-256 of the lower-case address) or "omit".
+        email_hash_key: Secret text of 16 characters or more, with which addresses are hashed.
+        by_id_days: Days for which a changed incident is asked for again.
+        points_overlap: Pages of newest points read again at each load, since points change.
+        ca_bundle: PEM file of a private CA.
+        connect_timeout: Seconds to wait for a connection.
+        timeout: Seconds that a whole answer may take, however slowly it drips.
+        attempts: How often a request is sent before a transport fault is a failure.
+        retry_delay: Seconds before the first retry; doubles.
+        max_wait: Seconds that a request may take in all, with retries and waiting for the rate limit.
+        max_body: Bytes that an answer may have.
+        connections: Requests under way at once.
+        rate_window: Seconds of the server's rate-limit window.
 
     Yields:
         A resource for each table of `TABLES`.
 
     Raises:
+        SettingsError: A setting cannot be used; it is named by the key that dlt looks for.
         CachetError: On extraction, in words that say what to set or check. As with any dlt source, one
-            endpoint's failure then fails the load; what is offered to no one (`/me` on Cachet 3) or to no
-            guest (subscribers) is left out instead, and what the destination holds of it stays.
+            endpoint's failure then fails the load. What is offered to no one (`/me` on Cachet 3), or not to
+            this reader (subscribers), is left out instead, and what the destination holds of it stays; only
+            a token that could read it before fails the load.
     """
+    given = locals()
     wording = _wording()
     try:
-        settings = CachetSettings(
-            base_url=base_url,
-            api_key=SecretStr(api_key) if api_key else None,
-            timezone=timezone,
-            api_version=api_version,
-        )
+        settings = CachetSettings(**{name: given[name] for name in CachetSettings.model_fields})
     except SettingsError as error:
         raise error.worded(wording) from None
     extraction = Extraction(settings, full_refresh, wording)

@@ -7,6 +7,7 @@ reads everything anew, also what the destination holds, so that a source that is
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -23,6 +24,8 @@ from .reader import CachetReader, EndpointRead
 from .rows import Row
 from .settings import CachetSettings
 from .stored import destination_query, read_cursors, read_stored, stored_tables
+
+logger = logging.getLogger("cachet_dagster")
 
 
 class Extraction:
@@ -92,10 +95,12 @@ class _Reading:
             if endpoint.name not in self._reads:
                 self._reads.update(self._reader.read([endpoint.name]))
         read = self._reads[endpoint.name]
-        if read.outcome == "failed":
-            assert read.error is not None
+        if read.error is None:
+            return read.rows.get(table, [])
+        if self._fails(read):
             raise read.error
-        return read.rows.get(table, []) if read.error is None else None
+        logger.info("%s is left out: %s", table, read.error.what)
+        return None
 
     def points(self, metric_ids: Sequence[int] | None) -> Iterator[Any]:
         wanted = [row["id"] for row in self.rows("metrics") or []] if metric_ids is None else metric_ids
@@ -107,6 +112,13 @@ class _Reading:
                     raise step.error
                 if step.rows.num_rows:
                     yield step.rows
+
+    def _fails(self, read: EndpointRead) -> bool:
+        """Return whether an endpoint fails the load: what a token may not read does, where it could before."""
+        if read.outcome != "refused":
+            return read.outcome == "failed"
+        had_rows = any(self._reader.stored.counts[table] for table in read.endpoint.tables)
+        return self._settings.api_key is not None and had_rows
 
     @cached_property
     def _reader(self) -> CachetReader:

@@ -407,7 +407,9 @@ class CachetReader:
         self.clock = max(answer.at, self.clock or answer.at)
         settings = self.settings
         server = ZoneInfo(settings.timezone)
-        return RowContext(self.zone, settings.subscriber_emails, answer.at, endpoint, server)
+        return RowContext(
+            self.zone, settings.subscriber_emails, answer.at, endpoint, server, settings.hash_key
+        )
 
     @property
     def zone(self) -> ZoneInfo:

@@ -5,7 +5,7 @@ How a document becomes rows is each API's own: `cachet3/rows.py`, `cachet2/rows.
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -34,6 +34,7 @@ class RowContext:
         at: When the server says that it gave the answer.
         endpoint: Whom an error concerns.
         server_zone: The server's own zone, in which Cachet 2 prints some times all the same.
+        email_hash_key: The key with which addresses are hashed.
     """
 
     zone: ZoneInfo
@@ -41,6 +42,7 @@ class RowContext:
     at: datetime
     endpoint: str
     server_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    email_hash_key: bytes = field(default=b"", repr=False)
 
 
 def data_of(document: Any, endpoint: str) -> Any:
@@ -124,8 +126,13 @@ def _beyond(value: Any, data_type: str) -> bool:
         return False
 
 
-def personal(address: Any, emails: Emails) -> Any:
-    """Return an address as the setting for personal data has it: itself, its SHA-256, or nothing."""
-    if emails == "keep" or not isinstance(address, str):
+def personal(address: Any, context: RowContext) -> Any:
+    """Return an address as the setting for personal data has it: itself, its HMAC-SHA-256 in hex, or nothing.
+
+    Without a key a hash would hide nothing, since addresses can be guessed and hashed in turn.
+    """
+    if context.emails == "keep" or not isinstance(address, str):
         return address
-    return hashlib.sha256(address.strip().lower().encode()).hexdigest() if emails == "hash" else None
+    if context.emails == "omit":
+        return None
+    return hmac.digest(context.email_hash_key, address.strip().lower().encode(), "sha256").hex()

@@ -16,12 +16,23 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from annotated_types import Ge, Gt
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .errors import SettingsError
 
 DEFAULT_BASE_URL = "https://v3.cachethq.io/api"
 PREFIX = "CACHET_"
+
+MIN_HASH_KEY = 16
+"""Characters of a key that cannot be guessed as addresses can."""
 
 ApiVersion = Literal["auto", "2", "3"]
 Emails = Literal["keep", "hash", "omit"]
@@ -72,7 +83,12 @@ class CachetSettings(SettingsModel):
         description="cap on requests a minute, to leave room for others; what is granted where there is none",
     )
     subscriber_emails: Emails = Field(
-        default="keep", description="`keep`, `hash` or `omit` the subscribers' e-mail addresses"
+        default="keep",
+        description="`keep`, `hash` (HMAC-SHA-256) or `omit` the subscribers' e-mail addresses",
+    )
+    email_hash_key: SecretStr | None = Field(
+        default=None,
+        description=f"secret text, of {MIN_HASH_KEY} characters or more, with which addresses are hashed",
     )
     by_id_days: Number = Field(
         default=7.0, description="days for which a changed incident is asked for again"
@@ -136,6 +152,23 @@ class CachetSettings(SettingsModel):
                 f"there is no file {value}", "Set CACHET_CA_BUNDLE to a PEM file of certificates."
             )
         return value or None
+
+    @model_validator(mode="after")
+    def _hashing(self) -> CachetSettings:
+        if self.subscriber_emails == "hash" and len(self.hash_key) < MIN_HASH_KEY:
+            raise SettingsError(
+                f"CACHET_SUBSCRIBER_EMAILS is 'hash', for which CACHET_EMAIL_HASH_KEY has to be a secret of "
+                f"{MIN_HASH_KEY} characters or more, and it is "
+                + ("shorter" if self.hash_key else "not set"),
+                "Set CACHET_EMAIL_HASH_KEY to what `openssl rand -hex 32` prints, and keep it: another key gives "
+                "other hashes. Or set CACHET_SUBSCRIBER_EMAILS to omit.",
+            )
+        return self
+
+    @property
+    def hash_key(self) -> bytes:
+        """The key for hashed addresses in clear; empty where there is none."""
+        return self.email_hash_key.get_secret_value().strip().encode() if self.email_hash_key else b""
 
     @property
     def token(self) -> str | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 
-import cachet_dagster
 from cachet_dagster.demo import World
 from cachet_dagster.source import TABLES, CachetReader, CachetSettings, cachet_source
 from cachet_dagster.source.settings import DEFAULT_BASE_URL
 from cachet_dagster_tests import recordings, truth
 from cachet_dagster_tests.conftest import ADMIN, Serve, new_pipeline, serve_recorded
+from cachet_dagster_tests.processes import python
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "tables.txt"
 UPDATE = "UPDATE_SNAPSHOTS"
@@ -212,30 +210,6 @@ def small() -> World:
     world = World.generate(incidents=3, components=2, metrics=1, points=3, subscribers=2)
     world.update("incidents", 2, visible=0)
     return world
-
-
-def python(folder: Path, code: str, **environment: str) -> str:
-    """Run code in a new process in a folder, with nothing set but what is given, and return what it prints."""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            # Root's is another folder, whatever its home is.
-            "DLT_DATA_DIR": str(folder / ".dlt-data"),
-            "PYTHONPATH": str(Path(cachet_dagster.__file__).parents[1]),
-            "RUNTIME__DLTHUB_TELEMETRY": "false",
-            "NO_PROXY": "*",
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def test_the_recipe_works_in_another_folder_with_its_secrets_and_can_be_queried_there(

@@ -89,16 +89,32 @@ def test_what_a_guest_is_not_shown_is_a_table_without_rows(page: DemoServer, tmp
     assert (found["subscribers"], found["subscriber_components"], found["incidents"]) == (0, 0, 5)
 
 
+def test_a_token_without_an_ability_loads_the_rest_unless_it_had_it_before(
+    page: DemoServer, tmp_path: Path
+) -> None:
+    page.settings.tokens = {ADMIN: set()}
+    new_pipeline(tmp_path).run(source_of(page))
+    lacking = counts(tmp_path / "cachet.duckdb")
+    page.settings.tokens = {ADMIN: {"*"}}
+    new_pipeline(tmp_path).run(source_of(page))
+    page.settings.tokens = {ADMIN: set()}
+
+    with pytest.raises(Exception, match=r"subscribers\.manage"):
+        new_pipeline(tmp_path).run(source_of(page))
+
+    assert (lacking["incidents"], lacking["subscribers"]) == (5, 0)
+    assert counts(tmp_path / "cachet.duckdb")["subscribers"] == 3
+
+
 def test_what_a_server_shows_again_is_replaced_again_by_the_same_source(
     page: DemoServer, small: World, tmp_path: Path
 ) -> None:
     pipeline = new_pipeline(tmp_path)
-    pipeline.run(source_of(page))
     source = source_of(page)
     page.settings.tokens = {ADMIN: set()}
-    with pytest.raises(Exception, match=r"subscribers\.manage"):
-        pipeline.run(source)
+    pipeline.run(source)
     page.settings.tokens = {ADMIN: {"*"}}
+    pipeline.run(source)
     small.delete("subscribers", 1)
 
     pipeline.run(source)

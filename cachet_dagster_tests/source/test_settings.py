@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from cachet_dagster.source import CachetSettings
 from cachet_dagster.source.errors import SettingsError
@@ -100,6 +101,11 @@ def test_what_is_no_address_is_refused_without_repeating_a_password(text: str) -
         ("by_id_days", "-3", "CACHET_BY_ID_DAYS is '-3'. "),
         ("ca_bundle", "/no/such/file.pem", "there is no file /no/such/file.pem. "),
         ("subscriber_emails", "sell", "CACHET_SUBSCRIBER_EMAILS is 'sell'. "),
+        (
+            "subscriber_emails",
+            "hash",
+            "CACHET_EMAIL_HASH_KEY has to be a secret of 16 characters or more, and it is not set",
+        ),
         ("api_key", "to\nken", "the API token has characters that no token has. "),
     ],
 )
@@ -122,6 +128,13 @@ def test_a_message_names_settings_as_whoever_set_them_calls_them() -> None:
     assert in_terms(message, lambda name: variable(name, "ACME_")) == (
         "Set ACME_MAX_WAIT to more seconds, or ACME_API_TOKEN; CACHETS stay."
     )
+
+
+def test_a_key_that_can_be_guessed_is_refused_and_not_said() -> None:
+    with pytest.raises(SettingsError, match="16 characters or more, and it is shorter") as caught:
+        CachetSettings(subscriber_emails="hash", email_hash_key=SecretStr("guessable"))
+
+    assert "guessable" not in str(caught.value)
 
 
 def test_a_token_is_not_in_the_settings_text() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import hmac
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dlt
@@ -19,13 +19,14 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.warehouse import Database
+from cachet_dagster_tests.searching import cells_holding, holding
 
 from .children import load_tables
 from .jobs import points_job_in_process, tables_job, tables_job_in_process
 
 SECRET = "FindMeIfYouCan0123456789"
 TOKEN = f"7|{SECRET}"
+HASH_KEY = "a key that nobody guesses"
 
 
 def a_page() -> World:
@@ -74,17 +75,6 @@ class Watcher:
             time.sleep(0.005)
 
 
-def holding(secret: str, folders: Iterable[Path]) -> list[str]:
-    """Return the files that hold a text, as it is or as UTF-16."""
-    wanted = [secret.encode(), secret.encode("utf-16-le")]
-    found = []
-    for folder in folders:
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        assert files, f"nothing to search in {folder}"
-        found += [str(path) for path in files if any(text in path.read_bytes() for text in wanted)]
-    return found
-
-
 def test_the_token_is_nowhere_after_runs_that_succeed_and_one_that_fails(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,12 +117,7 @@ def test_the_token_is_nowhere_after_runs_that_succeed_and_one_that_fails(
     assert holding(SECRET, [home, data, published]) == []
     assert SECRET not in str(dlt.attach("cachet_pipeline").last_trace)
 
-    with Database(database).reading() as opened:
-        tables = opened.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
-        assert len(tables) > 15
-        for schema, table in tables:
-            whole = opened.execute(f'SELECT * FROM "{schema}"."{table}"').fetchall()
-            assert SECRET not in str(whole), f"the token is in {schema}.{table}"
+    assert cells_holding(SECRET, database) == []
 
 
 @pytest.mark.parametrize("setting", ["hash", "omit"])
@@ -142,16 +127,16 @@ def test_subscribers_addresses_that_are_not_to_be_kept_are_nowhere(tmp_path: Pat
     path = tmp_path / "cachet.duckdb"
     with (
         DemoServer(world) as server,
-        settings(CACHET_SUBSCRIBER_EMAILS=setting),
+        settings(CACHET_SUBSCRIBER_EMAILS=setting, CACHET_EMAIL_HASH_KEY=HASH_KEY),
         Watcher(tmp_path) as watcher,
     ):
         assert load_tables(path, server.url) == []
 
     with duckdb.connect(str(path), read_only=True) as connection:
         stored = connection.execute("SELECT email FROM cachet_data.subscribers ORDER BY id").fetchall()
-    hashed = [(hashlib.sha256(address.encode()).hexdigest(),) for address in addresses]
+    hashed = [(hmac.new(HASH_KEY.encode(), address.encode(), "sha256").hexdigest(),) for address in addresses]
     assert stored == (hashed if setting == "hash" else [(None,)] * len(addresses))
     assert watcher.seen
-    for address in addresses:
-        assert holding(address, [tmp_path]) == []
-        assert [name for name, content in watcher.seen.items() if address.encode() in content] == []
+    for text in (*addresses, HASH_KEY):
+        assert holding(text, [tmp_path]) == []
+        assert [name for name, content in watcher.seen.items() if text.encode() in content] == []

@@ -134,7 +134,7 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
     elif name.endswith("_at"):
         yield name, _moment(name, value, table, context)
     elif name in _PERSONAL:
-        yield name, personal(value, context.emails)
+        yield name, personal(value, context)
     else:
         yield name, _typed(name, value, table)
 

@@ -75,7 +75,7 @@ def flatten(resource: Any, context: RowContext) -> Row:
                 row_id(data, context.endpoint) if data else None
             )
     if "email" in row:
-        row["email"] = personal(row["email"], context.emails)
+        row["email"] = personal(row["email"], context)
     return row
 
 
