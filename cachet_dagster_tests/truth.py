@@ -171,12 +171,27 @@ KEYS: dict[str, tuple[str, ...]] = {
 UNTOLD = {"system_status": {"observed_at"}, "versions": {"observed_at"}}
 """Columns that no world can tell."""
 
+ONLY_CACHET_2: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("incidents", "incidents_by_id"), ("status_source", "permalink", "scheduled_at")),
+    "incident_updates": ("status_source", "permalink", "user_id"),
+    **dict.fromkeys(("components", "components_by_id"), ("status_source", "tags")),
+    "schedules": ("status_source",),
+    **dict.fromkeys(("incident_components", "schedule_components"), ("component_status_source",)),
+    "subscribers": ("phone_number",),
+    "system_status": ("status_source",),
+}
+"""Columns that a Cachet 3 leaves null."""
+
 _FLAGS = {"stickied", "enabled", "display_chart", "global"}
 
 
 def tables(caller: Caller, world: dict[str, list[Row]] | None = None) -> dict[str, list[Row]]:
     """Return every table's rows as a load by the caller must leave them; the recorded world by default."""
-    return _Truth(caller, world or recordings.world("v3")).tables()
+    found = _Truth(caller, world or recordings.world("v3")).tables()
+    return {
+        table: [{**row, **dict.fromkeys(ONLY_CACHET_2.get(table, ()))} for row in rows]
+        for table, rows in found.items()
+    }
 
 
 def differences(connection: Any, caller: Caller, *, limit: int = 50) -> list[str]:

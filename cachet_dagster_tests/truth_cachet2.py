@@ -206,7 +206,7 @@ class _Truth:
         ]
         return {
             **kept(row, "id", "name", "message", "visible", "notifications", "user_id"),
-            **{"guid": None, "published_at": None, "stickied": bool(row["stickied"])},
+            **{"guid": None, "published_at": None, "scheduled_at": None, "stickied": bool(row["stickied"])},
             **coded("status", row["status"], INCIDENT_STATUS),
             **{"occurred_at": self.at(row["occurred_at"]), **self.times(row)},
             "meta": {entry["key"]: json.loads(entry["value"]) for entry in meta},

@@ -1,4 +1,4 @@
-"""`doctor`: two or three requests, and a report of what a load would find.
+"""`doctor`: two requests, of a Cachet 2 four, and a report of what a load would find.
 
 A line is red where a run would fail, if only for one endpoint, and the exit status says whether one is.
 """
@@ -77,6 +77,10 @@ def _asked(reader: CachetReader) -> Iterator[_Finding]:
 def _access(reader: CachetReader) -> Iterator[_Finding]:
     """Yield what the token is good for; `subscribers` is the only list that a guest is refused."""
     if reader.settings.api_key is None:
+        # Cachet 2's version is for all, even where its setting always_authenticate keeps the rest from guests.
+        if reader.api and reader.api.version == 2 and (error := reader.read(["metrics"])["metrics"].error):
+            yield "token", f"a run would fail: {_said(error)}", False
+            return
         yield "token", "none: a guest, who sees public rows and no subscribers", True
         return
     error = reader.token_error

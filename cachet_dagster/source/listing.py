@@ -73,6 +73,8 @@ class Listing:
         optional: Whether a Cachet of this version may lack it without anything being wrong.
         unnamed: Whether its links lack the components' names, which then come from the list of components.
         flaky: Whether it fails at times though all else works.
+        redundant: For a single row, whether its answer equals the row of the list, so that none is asked for unless
+            it is named.
     """
 
     path: str
@@ -86,3 +88,4 @@ class Listing:
     optional: bool = False
     unnamed: bool = False
     flaky: bool = False
+    redundant: bool = False

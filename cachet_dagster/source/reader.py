@@ -358,6 +358,9 @@ class CachetReader:
             )
             return single.parse(answer.document, shape, self.context(endpoint.name, answer))
 
+        by_id = self._by_id.get(endpoint.name, ByIdRequest())
+        if single.redundant:
+            by_id = replace(by_id, full_refresh=False)
         return await with_details(
             listed,
             single.shape,
@@ -365,7 +368,7 @@ class CachetReader:
             stored=self.stored.rows.get(endpoint.tables[0], []),
             stored_links=self.stored.rows.get(single.shape.links, []),
             recent=recent_since(datetime.now(timezone.utc), self.settings.by_id_days),
-            by_id=self._by_id.get(endpoint.name, ByIdRequest()),
+            by_id=by_id,
         )
 
     async def _observed(self, endpoint: Endpoint, listing: Listing) -> list[Row]:

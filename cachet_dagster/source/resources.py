@@ -15,6 +15,7 @@ from dlt.extract import DltResource
 
 from . import arrow
 from .endpoints import FILLED_BY
+from .points.arrow import SCHEMA
 from .rows import Row
 from .tables import TABLES, Table
 
@@ -58,7 +59,8 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
             empty = False
             yield batch
         if empty:
-            yield dlt.mark.materialize_table_schema()
+            # dlt cannot upsert where it gets nothing but its own mark for a table.
+            yield SCHEMA.empty_table()
 
     table = TABLES["metric_points"]
     return _resource(table, extract, {"disposition": "merge", "strategy": "upsert"}, table.hints())

@@ -46,11 +46,13 @@ class Stored:
         counts: Rows of each table but the points'.
         ids: Ids in the tables that lists fill.
         rows: Whole rows of the tables asked for.
+        points_missing: Whether there is no table of points yet.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     ids: dict[str, set[int]] = field(default_factory=dict)
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    points_missing: bool = False
 
 
 def stored_tables(endpoints: Sequence[Endpoint]) -> list[str]:
@@ -71,7 +73,7 @@ def read_stored(query: Query, *, whole: Iterable[str] = ()) -> Stored:
         query: Runs SQL over one table.
         whole: Tables whose rows are wanted, with their declared columns.
     """
-    stored = Stored()
+    stored = Stored(points_missing=query("metric_points", "SELECT 1 FROM {table} LIMIT 0") is None)
     for name in TABLES:
         if name != "metric_points":
             counted = query(name, "SELECT count(*) AS n FROM {table}")

@@ -84,8 +84,14 @@ def _at(name: str, meaning: str) -> Column:
     return Column(name, "timestamp", f"{meaning} (UTC).")
 
 
+def _source(name: str, meaning: str, data_type: DataType = "bigint") -> Column:
+    return Column(f"{name}_source", data_type, f"{meaning} as Cachet 2 gives it; null on Cachet 3.")
+
+
 _TIMES = (_at("created_at", "When the row was created"), _at("updated_at", "When the row was last changed"))
 _META = Column("meta", "json", "Cachet's key-value metadata, as one JSON object.")
+_STATUS_SOURCE = _source("status", "The status's code")
+_PERMALINK = Column("permalink", "text", "Address on the status page; null on Cachet 3.")
 
 _INCIDENT_COLUMNS = (
     _id("incident"),
@@ -101,6 +107,9 @@ _INCIDENT_COLUMNS = (
     Column("user_id", "bigint", "Cachet's id of the user who reported it."),
     _META,
     *_TIMES,
+    _STATUS_SOURCE,
+    _PERMALINK,
+    _at("scheduled_at", "When it begins, where it is a maintenance of Cachet 2.3; null on others"),
 )
 _COMPONENT_COLUMNS = (
     _id("component"),
@@ -114,6 +123,8 @@ _COMPONENT_COLUMNS = (
     Column("component_group_id", "bigint", "The group that it is in."),
     _META,
     *_TIMES,
+    _STATUS_SOURCE,
+    Column("tags", "json", "Names of its tags by slug, as one JSON object; null on Cachet 3."),
 )
 
 
@@ -123,7 +134,10 @@ def _link(parent: str, *, statuses: bool) -> tuple[Column, ...]:
         Column("component_id", "bigint", "The component; not every linked component is listed by the API."),
         Column("component_name", "text", "The component's name, since it may be missing from `components`."),
         *(
-            _code("component_status", f"Status of the component within the {parent}", COMPONENT_STATUS)
+            (
+                *_code("component_status", f"Status of the component within the {parent}", COMPONENT_STATUS),
+                _source("component_status", "The status's code"),
+            )
             if statuses
             else ()
         ),
@@ -146,6 +160,9 @@ _DECLARED = (
             *_code("status", "Status that the update set", INCIDENT_STATUS),
             Column("message", "text", "What was said, in Markdown as it was written."),
             *_TIMES,
+            _STATUS_SOURCE,
+            _PERMALINK,
+            Column("user_id", "bigint", "Cachet's id of the user who wrote it; null on Cachet 3."),
         ),
         "Updates of incidents, oldest first by id.",
         (Reference("incident_id", "incidents"),),
@@ -245,6 +262,7 @@ _DECLARED = (
             _at("published_at", "When it becomes visible"),
             _META,
             *_TIMES,
+            _STATUS_SOURCE,
         ),
         "Scheduled maintenance.",
     ),
@@ -280,6 +298,11 @@ _DECLARED = (
             _at("verified_at", "When the address was confirmed"),
             _META,
             *_TIMES,
+            Column(
+                "phone_number",
+                "text",
+                "Phone number: personal data, treated as `email` is; null on Cachet 3.",
+            ),
         ),
         "Subscribers to the page. Needs a token that may see them.",
     ),
@@ -310,6 +333,7 @@ _DECLARED = (
             Column("status", "text", "Worst status of the page at that time, in Cachet's word."),
             Column("message", "text", "The page's headline."),
             _at("observed_at", "When this answer was first seen"),
+            _source("status", "The status's word", "text"),
         ),
         "The page's overall status: a row each time it differs from the one before, since Cachet keeps no history.",
     ),

@@ -39,6 +39,7 @@ from cachet_dagster.source import (
     CachetReader,
     Endpoint,
     EndpointRead,
+    metric_points_resource,
     stored_tables,
     table_resource,
 )
@@ -191,6 +192,9 @@ class _TablesRun:
             if read.outcome != "failed"
             for table in read.endpoint.tables
         ]
+        if self.stored.points_missing and any(read.endpoint.name == "metrics" for read in loaded):
+            # A page without metrics has no run that would make it.
+            resources.append(metric_points_resource(lambda: iter(())))
         if not self._recorded:
             resources.append(identity_resource(self.connection.identity, self.page.name))
         load(self.connection.warehouse, resources)

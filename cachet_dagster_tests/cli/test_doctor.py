@@ -138,6 +138,18 @@ def test_a_guest_of_a_cachet_2_that_cannot_say_its_version_is_well(as_a_guest_of
     assert "subscribers" not in marks
 
 
+def test_a_guest_of_a_cachet_2_that_wants_a_token_everywhere_is_told_that_a_run_would_fail(tmp_path):
+    with DemoServer(page(), api=2, protected=True) as server:
+        said = command("doctor", tmp_path, CACHET_BASE_URL=server.url)
+    good, text = said.marks["token"]
+
+    assert said.status == 1
+    assert not good
+    assert text.startswith("a run would fail: ")
+    assert "Set CACHET_API_TOKEN" in text
+    assert said.marks["requests"] == (True, "4 for this report")
+
+
 def test_whoever_holds_the_database_is_named_by_process_id(as_a_guest_of_cachet_2):
     said, process = as_a_guest_of_cachet_2
     good, text = said.marks["database"]

@@ -48,6 +48,20 @@ COLUMNS = {
     "system_status.message": "as its status",
     "versions.version": "it is another version",
     "versions.api_version": "it is another version",
+    **dict.fromkeys(
+        (
+            *(
+                f"{table}.status_source"
+                for table in ("incidents", "incident_updates", "components", "schedules")
+            ),
+            *("schedule_components.component_status_source", "system_status.status_source"),
+        ),
+        "Cachet 2's own code, before it is translated",
+    ),
+    "incidents.permalink": "Cachet 3's API has none",
+    "incident_updates.permalink": "Cachet 3's API has none",
+    "incident_updates.user_id": "Cachet 3's API does not tell it",
+    "components.tags": "Cachet 3 has none",
 }
 """Columns in which some rows differ → why."""
 

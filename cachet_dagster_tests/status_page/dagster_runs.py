@@ -64,6 +64,16 @@ class Project:
             raise_on_error=False,
         )
 
+    def load_tables_and_checks(self) -> ExecuteInProcessResult:
+        """Materialize all tables but the points and evaluate their checks."""
+        return materialize(
+            [cachet_tables],
+            instance=self.instance,
+            resources={"cachet": self.resource},
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+
     def load_points(self, keys: Sequence[str] = (), **config: Any) -> ExecuteInProcessResult:
         """Materialize the partitions from the first to the last of `keys`, all where there are none."""
         wanted = keys or self.keys()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from cachet_dagster.demo import living_world
+from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.source import TABLES
 from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN, WORLD, serving
 from cachet_dagster_tests.source.cachet2.test_points import metric_world, point
 from cachet_dagster_tests.truth_cachet2 import differences
 
-from .dagster_runs import Project, materialized
+from .dagster_runs import Project, failure, materialized
 
 
 @pytest.mark.parametrize("database", ["sqlite", "mysql"])
@@ -55,3 +59,32 @@ def test_points_that_were_deleted_go_with_the_next_load_which_costs_no_more_than
     assert ids == world.ids("metric_points")
     assert (first["rows_deleted"], first["requests"], first["dagster/partition_row_count"]) == (3, 2, 1_496)
     assert (second["rows_deleted"], second["requests"], second["rows_changed"]) == (0, 1, 0)
+
+
+def test_every_check_of_a_healthy_page_is_green(tmp_path):
+    with serving(partial(living_world, 1)) as server:
+        project = Project(tmp_path, server.url, TOKEN)
+
+        evaluations = [
+            evaluation
+            for result in (project.load_tables_and_checks(), project.load_points())
+            for evaluation in result.get_asset_check_evaluations()
+        ]
+
+    assert {
+        (found.asset_key.path[-1], found.check_name): found.description
+        for found in evaluations
+        if not found.passed
+    } == {}
+    assert {found.asset_key.path[-1] for found in evaluations} == set(TABLES)
+
+
+def test_on_a_page_without_metrics_the_table_of_points_is_there_and_empty(tmp_path):
+    with serving(Cachet2World()) as server:
+        project = Project(tmp_path, server.url, TOKEN)
+
+        tables = project.load_tables()
+
+        assert tables.success, failure(tables)
+
+        assert project.count("metric_points") == 0

@@ -29,13 +29,15 @@ def _listing(path: str, shape: Shape, **more: Any) -> Listing:
 
 
 _INCIDENTS = _listing("incidents", INCIDENT)
+_INCIDENT = replace(_INCIDENTS, path="incidents/{id}", redundant=True)
 _COMPONENTS = _listing("components", COMPONENT)
+_COMPONENT = replace(_COMPONENTS, path="components/{id}", redundant=True)
 
 LISTINGS: Mapping[str, Listing] = {
     "incidents": _INCIDENTS,
-    "incidents_by_id": replace(_INCIDENTS, single=replace(_INCIDENTS, path="incidents/{id}"), unnamed=True),
+    "incidents_by_id": replace(_INCIDENTS, single=_INCIDENT, unnamed=True),
     "components": _COMPONENTS,
-    "components_by_id": replace(_COMPONENTS, single=replace(_COMPONENTS, path="components/{id}")),
+    "components_by_id": replace(_COMPONENTS, single=_COMPONENT),
     "components_groups": _listing("components/groups", GROUP),
     "metrics": _listing("metrics", METRIC),
     "metric_points": _listing("metrics/{id}/points", POINT, paging=UNSORTED),
