@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from .pages import Paging
@@ -30,12 +31,36 @@ class Shape:
     final_status: int | None = None
 
 
+@dataclass(frozen=True)
+class Suspect:
+    """A time that may stand for a null; the row itself is as for a null.
+
+    Attributes:
+        name: The attribute.
+        printed: As the server printed it.
+        at: When the server says that it gave the answer.
+        columns: What the row holds instead if it is a time.
+    """
+
+    name: str
+    printed: str
+    at: datetime
+    columns: Row
+
+
 @dataclass
 class Parsed:
-    """Rows by table; the status in an `uncertain` row's links is right only if it is asked for by id."""
+    """Rows by table, and what of them is in doubt.
+
+    Attributes:
+        rows: Rows by table.
+        uncertain: Ids of rows whose links have the right status only if they are asked for by id.
+        suspects: By id, the row's times that may stand for a null; see `suspects.py`.
+    """
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     uncertain: set[int] = field(default_factory=set)
+    suspects: dict[int, list[Suspect]] = field(default_factory=dict)
 
 
 def merged(pages: Iterable[Parsed], shape: Shape) -> Parsed:
@@ -52,6 +77,7 @@ def merged(pages: Iterable[Parsed], shape: Shape) -> Parsed:
             key = "id" if table == shape.table else f"{shape.parent}_id"
             whole.rows[table].extend(row for row in rows if chosen[row[key]] is page)
         whole.uncertain.update(number for number in page.uncertain if chosen[number] is page)
+        whole.suspects |= {number: found for number, found in page.suspects.items() if chosen[number] is page}
     for table, rows in whole.rows.items():
         rows.sort(key=lambda row, key=TABLES[table].key: tuple(row[column] for column in key))
     return whole

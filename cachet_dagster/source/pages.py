@@ -20,7 +20,8 @@ SCANS = 3
 class Page:
     """One page: its number in its order, the ids on it, whether more follow, and what was made of its rows.
 
-    `total` and `pages` count the list's rows and pages, where the API tells them.
+    `total` and `pages` count the list's rows and pages, where the API tells them. `descending` and `per_page` are what
+    it was asked for with, beside its number.
     """
 
     number: int
@@ -29,6 +30,8 @@ class Page:
     rows: Any = None
     total: int = -1
     pages: int = -1
+    descending: bool = False
+    per_page: int = PER_PAGE
 
 
 class PageReader(Protocol):

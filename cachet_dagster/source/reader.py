@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -30,14 +30,15 @@ from .errors import (
     Unreachable,
     Unstable,
 )
-from .event_loop import run
+from .event_loop import run, together
 from .http.api import API_2, API_3, Api
 from .http.client import Answer, CachetClient
-from .listing import Listing, Parsed, merged
-from .pages import PER_PAGE, Moved, Page
+from .listing import Listing, Parsed, Shape, merged
+from .pages import PER_PAGE, Moved, Page, PageReader
 from .rows import Row, RowContext, data_of, row_id
 from .settings import CachetSettings
 from .stored import Stored
+from .suspects import LATER_SECONDS, decide_by_second_look, decide_by_stored
 from .tables import TABLES
 
 logger = logging.getLogger("cachet_dagster")
@@ -84,6 +85,7 @@ class CachetReader:
         stored: What the destination holds, so that requests are spent on what may differ.
         by_id: Which rows to ask for by id in any case, by endpoint.
         log: Told in words what a person may want to know while waiting.
+        sleep: Waits so many seconds before times that may stand for a null are looked at again.
     """
 
     def __init__(
@@ -92,11 +94,13 @@ class CachetReader:
         stored: Stored | None = None,
         by_id: dict[str, ByIdRequest] | None = None,
         log: Callable[[str], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
         self.settings = settings
         self.stored = stored or Stored()
         self.client = CachetClient(settings, log)
         self._log = log or logger.info
+        self._sleep = sleep
         self.api: Api | None = None
         # The server's clock at its newest answer, and at one before any row was asked for.
         self.clock: datetime | None = None
@@ -319,7 +323,34 @@ class CachetReader:
                 "Run again when the page is quieter.",
                 endpoint.name,
             ) from error
-        return merged((page.rows for page in pages), listing.shape)
+        parsed = merged((page.rows for page in pages), listing.shape)
+        await self._decide_suspects(parsed, listing.shape, partial(self._look_again, parsed, pages, read))
+        return parsed
+
+    async def _decide_suspects(
+        self, parsed: Parsed, shape: Shape, look_again: Callable[[], Awaitable[Iterable[Parsed]]]
+    ) -> None:
+        """Tell times from nulls that are printed as the current time, with a second look where need be."""
+        for table in (shape.table, f"{shape.table}_by_id"):
+            decide_by_stored(parsed, shape.table, self.stored.rows.get(table, []))
+        if parsed.suspects:
+            await self._sleep(LATER_SECONDS)
+            decide_by_second_look(parsed, shape.table, await look_again())
+
+    async def _look_again(self, parsed: Parsed, pages: list[Page], read: PageReader) -> Iterable[Parsed]:
+        """Read the pages that hold suspects again, and the next ones, onto which rows may have been pushed."""
+        suspicious = [page for page in pages if parsed.suspects.keys() & page.ids]
+        numbers = {(page.number, page.descending, page.per_page) for page in suspicious}
+        again = await together(
+            *(read(number, descending=down, per_page=size) for number, down, size in sorted(numbers))
+        )
+        missing = parsed.suspects.keys() - {number for page in again for number in page.ids}
+        if missing and any(page.more for page in again):
+            further = {(number + 1, down, size) for number, down, size in numbers} - numbers
+            again += await together(
+                *(read(number, descending=down, per_page=size) for number, down, size in sorted(further))
+            )
+        return [page.rows for page in again]
 
     async def page(
         self,
@@ -346,7 +377,7 @@ class CachetReader:
             check_order(ids, descending, endpoint)
         more, total, pages = listing.paging.envelope(answer.document)
         parsed = listing.parse(answer.document, listing.shape, self.context(endpoint, answer))
-        return Page(number, ids, more, parsed, total, pages)
+        return Page(number, ids, more, parsed, total, pages, descending, per_page)
 
     async def _with_details(self, endpoint: Endpoint, single: Listing, listed: Parsed) -> Parsed:
         # Updates are those of the list, whichever way a row is read.
@@ -358,13 +389,21 @@ class CachetReader:
             )
             return single.parse(answer.document, shape, self.context(endpoint.name, answer))
 
+        async def ask_and_decide(number: int) -> Parsed:
+            async def again() -> list[Parsed]:
+                return [await ask(number)]
+
+            parsed = await ask(number)
+            await self._decide_suspects(parsed, single.shape, again)
+            return parsed
+
         by_id = self._by_id.get(endpoint.name, ByIdRequest())
         if single.redundant:
             by_id = replace(by_id, full_refresh=False)
         return await with_details(
             listed,
             single.shape,
-            ask,
+            ask_and_decide,
             stored=self.stored.rows.get(endpoint.tables[0], []),
             stored_links=self.stored.rows.get(single.shape.links, []),
             recent=recent_since(datetime.now(timezone.utc), self.settings.by_id_days),

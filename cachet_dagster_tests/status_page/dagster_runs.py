@@ -67,9 +67,8 @@ class Project:
     def load_tables_and_checks(self) -> ExecuteInProcessResult:
         """Materialize all tables but the points and evaluate their checks."""
         return materialize(
-            [cachet_tables],
+            [tables_asset(self.page)],
             instance=self.instance,
-            resources={"cachet": self.resource},
             run_config=QUIET,
             raise_on_error=False,
         )

@@ -1,7 +1,8 @@
 """A document of Cachet 2's API → the rows that Cachet 3's gives: the same tables, columns, types and meaning.
 
 Codes and words go through one table, `TRANSLATED`, and the original stays in `<name>_source`. Cachet 2
-prints a null time as the current one, so a time within moments of the answer's own `Date` is read as a null.
+prints a null time as the current one, so a time within moments of the answer's own `Date` is read as a null, and is
+a suspect that may turn out to be a time (`suspects.py`); but not where Cachet's own tables allow no null.
 What it works out at the request, or says in the server's language, is dropped (`_DROPPED` lists it all).
 """
 
@@ -11,8 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from cachet_dagster.source.listing import Parsed, Shape
+from cachet_dagster.source.listing import Parsed, Shape, Suspect
 from cachet_dagster.source.rows import Row, RowContext, data_of, personal, row_id, storable, timestamp
 from cachet_dagster.source.tables import TABLES
 
@@ -47,8 +49,11 @@ _AFTER = timedelta(seconds=5)
 
 _DECLARED = {name: {column.name: column for column in table.columns} for name, table in TABLES.items()}
 
-_NEVER_NULL = ("created_at", "updated_at")
+_NEVER_NULL = {("schedules", "scheduled_at")} | {
+    (name, at) for name in TABLES for at in ("created_at", "updated_at")
+}
 _PERSONAL = ("email", "phone_number")
+_CLOCK = re.compile(r"(?<!\d)\d{1,2}:\d\d:\d\d(?!\d)")
 _DAY = re.compile(r"\S+ (?P<day>\d{1,2})\D{0,3} (?P<month>\S+) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d)")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -72,6 +77,8 @@ def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
             continue
         parent = {f"{shape.parent}_id": row["id"]}
         parsed.rows[shape.table].append(row)
+        if suspects := [*_suspects(resource, shape.table, context)]:
+            parsed.suspects[row["id"]] = suspects
         if shape.updates:
             updates = resource.get("updates") or []
             parsed.rows[shape.updates] += [
@@ -130,7 +137,10 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
         # PHP prints an empty object as an empty list.
         yield name, value or {}
     elif name == "verified_at":
-        yield from _verified(value, context)
+        verified, at = _verified(value, context)
+        null = verified and _verified_now(value, at, context)
+        yield "verified", False if null else verified
+        yield "verified_at", None if null else at
     elif name.endswith("_at"):
         yield name, _moment(name, value, table, context)
     elif name in _PERSONAL:
@@ -139,38 +149,69 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
         yield name, _typed(name, value, table)
 
 
+def _suspects(resource: Mapping[str, Any], table: str, context: RowContext) -> Iterable[Suspect]:
+    """Yield the times of a row that may stand for a null, and were read as one."""
+    for name, value in resource.items():
+        if not (name.endswith("_at") and isinstance(value, str)) or _DROPPED.fullmatch(name):
+            continue
+        if name == "verified_at":
+            verified, at = _verified(value, context)
+            if verified and _verified_now(value, at, context):
+                yield Suspect(name, value, context.at, {"verified": True, "verified_at": at})
+        elif _moment(name, value, table, context) is None:
+            yield Suspect(name, value, context.at, {name: timestamp(value, _zone(table, context))})
+
+
 def _moment(name: str, value: Any, table: str, context: RowContext) -> Any:
-    """Return a time as UTC, the current time as a null; a template's are in the server's own zone."""
-    at = timestamp(value, context.server_zone if table == "incident_templates" else context.zone)
-    if isinstance(at, datetime) and name not in _NEVER_NULL and _is_now(at, context):
+    """Return a time as UTC, the current time as a null."""
+    at = timestamp(value, _zone(table, context))
+    if isinstance(at, datetime) and (table, name) not in _NEVER_NULL and _is_now(at, context):
         return None
     return at
+
+
+def _zone(table: str, context: RowContext) -> ZoneInfo:
+    # A template's times are printed as they are stored, in the server's own zone.
+    return context.server_zone if table == "incident_templates" else context.zone
 
 
 def _is_now(at: datetime, context: RowContext) -> bool:
     return -_BEFORE <= at - context.at <= _AFTER
 
 
-def _verified(text: Any, context: RowContext) -> Iterable[tuple[str, Any]]:
-    """Yield whether a subscriber is verified, and since when, of "Monday 4th May 2026 00:00:00".
+def _verified(text: Any, context: RowContext) -> tuple[bool | None, datetime | None]:
+    """Return whether a subscriber is verified, if no null is printed, and since when, as far as the text tells.
 
-    Cachet 2 tells the day only: the time is its first moment in the server's zone. Month and weekday are in
-    the server's language. The digits alone tell a null, which is printed as the current time; where the
-    month is not English the subscriber is verified at an unknown time.
+    Cachet 2 prints it in the page's language and date format, "Monday 4th May 2026 00:00:00" as it comes, with
+    the day's first moment as its time. A text without a time of day is the same for a null: unless it is
+    another day's, nothing is known.
     """
-    found = _DAY.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
-        at = timestamp(text, context.zone)
-        known = at if isinstance(at, datetime) and not _is_now(at, context) else None
-        yield "verified", known is not None if isinstance(at, datetime) or text is None else None
-        yield "verified_at", known
-        return
+    if not isinstance(text, str):
+        return (False if text is None else None), None
+    found = _DAY.fullmatch(text)
+    at = timestamp(text, context.zone)
+    if found and found["month"] in _MONTHS:
+        at = _day(found, _MONTHS.index(found["month"]) + 1, context)
+    known = at if isinstance(at, datetime) else None
+    if _CLOCK.search(text):
+        return True, known
+    other = known is not None and abs(known - context.at) > timedelta(days=2)
+    return (True, known) if other else (None, None)
+
+
+def _verified_now(text: str, at: datetime | None, context: RowContext) -> bool:
+    """Return whether a text that has a time of day may be the current time, by that alone if its day is not known."""
+    if at is not None:
+        return _is_now(at, context)
+    clock = _CLOCK.search(text)
+    if clock is None:
+        return False
+    hours, minutes, seconds = map(int, clock[0].split(":"))
     now = context.at.astimezone(context.zone)
-    months = {(now - _BEFORE).month, (now + _AFTER).month}
-    never = any(at and _is_now(at, context) for at in (_day(found, month, context) for month in months))
-    yield "verified", not never
-    month = _MONTHS.index(found["month"]) + 1 if found["month"] in _MONTHS else None
-    yield "verified_at", _day(found, month, context) if month and not never else None
+    apart = (hours - now.hour) * 3600 + (minutes - now.minute) * 60 + seconds - now.second
+    # Across midnight too.
+    apart = (apart + 43_200) % 86_400 - 43_200
+    return -_BEFORE.total_seconds() <= apart <= _AFTER.total_seconds()
 
 
 def _day(found: re.Match[str], month: int, context: RowContext) -> datetime | None:

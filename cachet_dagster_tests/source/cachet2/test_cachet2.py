@@ -12,6 +12,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cachet_dagster.demo.answers import App, Message, Receive, Scope, Send
 from cachet_dagster.demo.cachet2 import Cachet2World
@@ -36,16 +38,34 @@ TOKEN = recordings.tokens("v2")["admin"]
 LISTS = [name for name, endpoint in ENDPOINTS.items() if not endpoint.kind.per_metric]
 
 
+class ServerTime:
+    """The present, from which waiting for the server's clock leads away at once."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(timezone.utc) + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+TIME = ServerTime()
+
+
 @contextmanager
 def serving(world: Any = None, **options: Any) -> Iterator[DemoServer]:
     """Serve a Cachet 2, by default the recorded one, to guests and to the recorded token."""
     world = Cachet2World.load(WORLD) if world is None else world
+    options = {"clock": TIME.now, **options}
     with DemoServer(world, api=2, tokens={TOKEN: {"*"}}, **options) as server:
         yield server
 
 
 def reader_of(server: DemoServer, token: str | None = TOKEN, **options: Any) -> CachetReader:
     settings = {"retry_delay": 0.01, **options.pop("settings", {})}
+    options = {"sleep": TIME.sleep, **options}
     return CachetReader(CachetSettings(base_url=server.url, api_key=token, **settings), **options)
 
 
@@ -235,11 +255,25 @@ def test_lists_are_complete_in_few_requests_on_every_database(database):
             row["id"] for row in WORLD[name] if row["deleted_at"] is None
         ]
     assert {name: read.requests for name, read in reads.items() if read.requests != 1} == {
-        **{"incidents": 4, "incidents_by_id": 0, "components": 3, "components_by_id": 0},
-        "dashboards": 0,
+        # Once more each page on which a time may stand for a null.
+        **{"incidents": 4 + 3, "schedules": 1 + 1, "subscribers": 1 + 1},
+        **{"incidents_by_id": 0, "components": 3, "components_by_id": 0, "dashboards": 0},
         # Two of them found out that it is a Cachet 2.
         "versions": 3,
     }
+
+
+def test_a_page_without_news_is_read_again_in_no_request_for_its_nulls():
+    with serving() as server:
+        first = reader_of(server).read(LISTS)
+        stored = Stored(rows={table: rows for read in first.values() for table, rows in read.rows.items()})
+        again = reader_of(server, stored=stored).read(LISTS)
+
+    assert {name: again[name].requests for name in ("incidents", "schedules", "subscribers")} == {
+        **{"incidents": 4, "schedules": 1, "subscribers": 1}
+    }
+    for name in ("incidents", "incidents_by_id", "schedules", "subscribers"):
+        assert again[name].rows == first[name].rows
 
 
 def test_naive_paging_loses_rows_on_mariadb_and_this_does_not():
@@ -398,6 +432,106 @@ def test_who_was_never_verified_stays_so_and_who_was_has_the_day():
         (False, None),
         (True, datetime(2026, 5, 4, tzinfo=timezone.utc)),
     ]
+
+
+def printed(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def test_a_maintenance_that_begins_at_the_minute_of_the_load_keeps_its_start():
+    world = Cachet2World()
+    begins = TIME.now().replace(microsecond=0)
+    world.add("schedules", name="Now", scheduled_at=printed(begins), completed_at=None)
+
+    with serving(world) as server:
+        row = reader_of(server).read(["schedules"])["schedules"].rows["schedules"][0]
+
+    assert (row["scheduled_at"], row["completed_at"]) == (begins, None)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.integers(-40, 15)), min_size=1, max_size=6))
+def test_times_around_the_present_are_times_and_nulls_are_nulls(seconds):
+    world = Cachet2World()
+    now = TIME.now().replace(microsecond=0)
+    times = [None if away is None else now + timedelta(seconds=away) for away in seconds]
+    for at in times:
+        text = at and printed(at)
+        world.add("incidents", name="Incident", occurred_at=text)
+        world.add("schedules", name="Maintenance", scheduled_at=printed(at or now), completed_at=text)
+
+    with serving(world) as server:
+        reads = reader_of(server).read(["incidents", "schedules"])
+
+    assert [row["occurred_at"] for row in reads["incidents"].rows["incidents"]] == times
+    assert [row["completed_at"] for row in reads["schedules"].rows["schedules"]] == times
+    assert [row["scheduled_at"] for row in reads["schedules"].rows["schedules"]] == [
+        at or now for at in times
+    ]
+    # Two found out that it is a Cachet 2, one checked the token.
+    assert server.request_count <= 3 + 2 * 2
+
+
+def test_rows_that_are_pushed_onto_the_next_page_are_looked_at_there():
+    world = Cachet2World()
+    at = printed(TIME.now())
+    for number in range(150):
+        world.add("incidents", name="Incident", occurred_at=at if number % 2 else None)
+    seen = {"count": 0}
+
+    def push(path: str) -> None:
+        seen["count"] += path.endswith("/incidents")
+        if seen["count"] == 4:
+            for _ in range(80):
+                world.add("incidents", name="New", occurred_at=None)
+
+    with serving(world, middleware=[before_each(push)]) as server:
+        rows = reader_of(server).read(["incidents"])["incidents"].rows["incidents"]
+
+    assert [row["occurred_at"] and printed(row["occurred_at"]) for row in rows] == [None, at] * 75
+
+
+def test_a_subscriber_who_is_verified_at_midnight_is_told_from_one_who_never_was():
+    world = Cachet2World()
+    midnight = TIME.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    for number, at in enumerate([None, midnight, midnight - timedelta(days=30)]):
+        world.add("subscribers", email=f"{number}@example.com", verified_at=at and printed(at))
+
+    class Midnight(ServerTime):
+        def now(self) -> datetime:
+            return midnight + self.ahead
+
+    time = Midnight()
+    found = {}
+    for locale in ("en", "de"):
+        with serving(world, clock=time.now) as server:
+            server.settings.locale = locale
+            rows = (
+                reader_of(server, sleep=time.sleep).read(["subscribers"])["subscribers"].rows["subscribers"]
+            )
+        found[locale] = [row["verified"] for row in rows]
+
+    assert found == {"en": [False, True, True], "de": [False, True, True]}
+
+
+@pytest.mark.parametrize(
+    ("text", "verified"),
+    [("4 mai 2026", None), ("2026年5月4日", None), ("04/05/2026", None), ("2026-05-04", True), (None, False)],
+)
+def test_whether_a_subscriber_is_verified_is_unknown_where_the_date_alone_is_told(text, verified):
+    def dated(path: str, status: int, document: Any) -> tuple[int, Any] | None:
+        if not path.endswith("/subscribers"):
+            return None
+        document["data"][0]["verified_at"] = text
+        return status, document
+
+    world = Cachet2World()
+    world.add("subscribers", email="a@example.com", verified_at="2026-05-04 13:01:00")
+    with serving(world, middleware=[answering(dated)]) as server:
+        row = reader_of(server).read(["subscribers"])["subscribers"].rows["subscribers"][0]
+
+    assert row["verified"] is verified
+    assert row["verified_at"] == (datetime(2026, 5, 4, tzinfo=timezone.utc) if verified else None)
 
 
 @pytest.mark.parametrize(("behind", "null"), [(20, True), (-3, True), (300, False), (-60, False)])
