@@ -248,11 +248,7 @@ def _shown(warehouse: Warehouse) -> str:
 
 def _print_hints(console: Console, warehouse: Warehouse, table: str, *, demo: bool) -> None:
     console.print("Try next:")
-    console.print(
-        f"""  .venv/bin/python -c "import duckdb; print(duckdb.connect('{_shown(warehouse)}', read_only=True)"""
-        f""".sql('SELECT * FROM {warehouse.dataset}.{table} LIMIT 10'))" """,
-        markup=False,
-    )
+    console.print(f'  .venv/bin/python -c "{warehouse.example(table)}" ', markup=False)
     console.print(f"  .venv/bin/dlt pipeline {warehouse.pipeline_name} info", markup=False)
     console.print("  make dev      the Dagster UI: lineage, runs, partitions, schedules", markup=False)
     if demo:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from dagster import AssetKey, AssetSpec, DynamicPartitionsDefinition
@@ -25,7 +26,7 @@ from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, table_resource
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import PREFIX, CachetSettings, in_terms, variable
 from cachet_dagster.source.tables import Table
-from cachet_dagster.warehouse import Database, Warehouse
+from cachet_dagster.warehouse import Warehouse, make_warehouse
 
 from .settings import Automation, PageSettings, automation, page_settings
 
@@ -262,8 +263,8 @@ class StatusPage:
                 "Reload the code location.",
             )
         if settings.base_url:
-            database = self._database(settings, settings.database, log)
-            yield Connection(settings.cachet(), database, settings, demo=False, log=log)
+            warehouse = self._warehouse(settings, log)
+            yield Connection(settings.cachet(), warehouse, settings, demo=False, log=log)
             return
         if settings.api_key:
             raise SettingsError(
@@ -274,25 +275,34 @@ class StatusPage:
         from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
 
         log("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
-        real = self._database(settings, settings.database, log)
-        database = self._database(settings, str(real.path.with_name(f"{self.name}_demo.duckdb")), log)
+        warehouse = self._warehouse(self._for_demo(settings), log)
         with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
             demo = settings.cachet(base_url=server.url, api_key=SecretStr(DEMO_TOKEN))
-            yield Connection(demo, database, settings, demo=True, log=log)
+            yield Connection(demo, warehouse, settings, demo=True, log=log)
 
     def with_values(self, **values: Any) -> StatusPage:
         """Return the same page with other values of some settings."""
         return replace(self, values={**self.values, **values})
 
-    def _database(self, settings: PageSettings, path: str, log: Log) -> Database:
-        return Database(
-            path,
+    def _warehouse(self, settings: PageSettings, log: Log) -> Warehouse:
+        return make_warehouse(
+            settings.destination,
+            database=settings.database,
             dataset=settings.dataset,
             pipeline_name=self.named("pipeline"),
             wait=settings.lock_wait,
             keep_loads=settings.keep_loads,
             log=log,
         )
+
+    def _for_demo(self, settings: PageSettings) -> PageSettings:
+        """Return settings by which the demo is loaded beside the page's own data, never into it."""
+        # What is wrong with the database of the page is said for the demo as well.
+        self._warehouse(settings, lambda _: None)
+        database = str(Path(settings.database).with_name(f"{self.name}_demo.duckdb"))
+        into_file = settings.destination == "duckdb"
+        dataset = settings.dataset if into_file else f"{settings.dataset}_demo"
+        return settings.model_copy(update={"database": database, "dataset": dataset})
 
     def _logging(self, log: Log) -> Log:
         def both(message: str) -> None:

@@ -36,6 +36,10 @@ class PageSettings(CachetSettings):
         default="cachet.duckdb",
         description="DuckDB file: letters, digits and any of `_-.`, then `.duckdb`",
     )
+    destination: str = Field(
+        default="duckdb",
+        description="dlt destination; its credentials come from `.dlt/secrets.toml` or `DESTINATION__…`",
+    )
     dataset: str = Field(default="cachet_data", description="schema that the tables are in")
     subscribers_required: bool = Field(
         default=False, description="whether a token that may not read the subscribers fails the sync"
@@ -83,6 +87,7 @@ class Automation(SettingsModel):
     """What Dagster has to know of a page when the code location loads."""
 
     base_url: str = Field(default="", description="the status page's address")
+    destination: str = Field(default="duckdb", description="dlt destination")
     dataset: str = Field(default="", description="schema that the tables are in")
     exclude_endpoints: Names = Field(default=(), description="endpoints to leave out, parted by commas")
     sync_cron: str = Field(

@@ -139,6 +139,15 @@ class Database:
         """Keep others who know this file, on this machine, from doing the same meanwhile."""
         return locked(self.path.with_name(f"{self.path.name}.{what}"), exclusive=True, wait=wait)
 
+    def example(self, table: str) -> str:
+        """Return a line of Python that shows some rows of a table."""
+        inside = self.path.is_relative_to(Path.cwd())
+        path = self.path.relative_to(Path.cwd()) if inside else self.path
+        return (
+            f"import duckdb; print(duckdb.connect('{path}', read_only=True)"
+            f".sql('SELECT * FROM {self.dataset}.{table} LIMIT 10'))"
+        )
+
     def run_folder(self) -> AbstractContextManager[Path]:
         """Make a dlt folder for one run beside the file, and remove it afterwards."""
         return run_folder(self.path)

@@ -154,6 +154,10 @@ class Warehouse(Protocol):
         """
         ...
 
+    def example(self, table: str) -> str:
+        """Return a line of Python that shows some rows of a table, for a person to run in the current folder."""
+        ...
+
     def run_folder(self) -> AbstractContextManager[Path]:
         """Make a dlt folder for one run, and remove it afterwards.
 

@@ -101,6 +101,13 @@ class SqlWarehouse:
         place = Path(tempfile.gettempdir()) / f"{self.pipeline_name}.{self.dataset}.{what}"
         return locked(place, exclusive=True, wait=wait)
 
+    def example(self, table: str) -> str:
+        """Return a line of Python that shows some rows of a table."""
+        return (
+            f"import dlt; print(dlt.pipeline('{self.pipeline_name}').dataset()"
+            f"('SELECT * FROM {table} LIMIT 10').df())"
+        )
+
     def run_folder(self) -> AbstractContextManager[Path]:
         """Make a dlt folder for one run among the temporary files, and remove it afterwards."""
         return run_folder(Path(tempfile.gettempdir()) / self.pipeline_name)
