@@ -92,21 +92,25 @@ def _rolling_bounds(figures: Figures, policy: str) -> dict[int, tuple[float | No
     return {row["scope_id"]: (row["uptime_lower"], row["uptime_upper"]) for row in found}
 
 
-def calendar(figures: Figures, policy: str, last_day: date) -> Chart:
-    """Return the days of up to a year, each as the mean of the components' time."""
+def calendar(figures: Figures, policy: str, last_day: date, component: int | None = None) -> Chart:
+    """Return the days of up to a year: of a component, or else each as the mean of all components' time."""
     found = figures.rows(
-        "SELECT d.day, SUM(d.measured_seconds) AS measured, SUM(d.down_seconds) AS down"
+        "SELECT d.day, MAX(l.component_name) AS name, SUM(d.measured_seconds) AS measured, SUM(d.down_seconds) AS down"
         " FROM analytics.component_uptime_daily AS d"
         " INNER JOIN analytics.component_lives AS l ON l.component_id = d.component_id AND l.in_audience"
-        " WHERE d.policy = :policy AND d.day BETWEEN :first AND :last GROUP BY d.day ORDER BY d.day NULLS LAST",
+        " WHERE d.policy = :policy AND d.day BETWEEN :first AND :last"
+        + ("" if component is None else " AND d.component_id = :component")
+        + " GROUP BY d.day ORDER BY d.day NULLS LAST",
         policy=policy,
         first=last_day - timedelta(days=_CALENDAR_DAYS - 1),
         last=last_day,
+        component=component or 0,
     )
     shares = {row["day"]: _share(row["down"], row["measured"]) for row in found}
     first = min(shares, default=last_day)
     days = [first + timedelta(days=n) for n in range((last_day - first).days + 1)]
-    return uptime_calendar([DayShare(day, shares.get(day)) for day in days])
+    whose = "the page" if component is None or not found else found[0]["name"]
+    return uptime_calendar([DayShare(day, shares.get(day)) for day in days], whose=whose)
 
 
 def _share(down: float, measured: float) -> float | None:
