@@ -1,4 +1,4 @@
-"""Whether anything happened on a Cachet, asked so cheaply that it can be asked once a minute.
+"""Whether anything happened on a Cachet, so cheaply that a sensor can poll once a minute.
 
 One page of a list, newest rows first, is one request; what is older or elsewhere is the business of a full
 load. Rows are compared through digests of what would be loaded of them, so that nothing counts which
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from .endpoints import ENDPOINTS
 from .errors import CachetError, NotOffered, Unreachable
 from .event_loop import run, together
 from .http.api import API_2, API_3
+from .http.client import CachetClient
+from .http.resolver import GetAddrInfo
 from .listing import Listing
 from .pages import Page
 from .reader import CachetReader
@@ -32,7 +35,7 @@ WATCHED = ("incidents", "components")
 """Lists whose newest rows tell whether anything happened."""
 
 SECONDS = 20.0
-"""Seconds that a look may take in all: Dagster gives a sensor 60."""
+"""Seconds that a poll may take in all, name resolution included: Dagster gives a sensor 60."""
 
 _CHEAP_INCLUDES = {"updates"}
 
@@ -61,15 +64,19 @@ class Newest:
 
 @dataclass(frozen=True)
 class Poll:
-    """A look at a Cachet within 20 s, by somebody who will look again: it does not insist.
+    """A poll of a Cachet, by a caller who will poll again, so that it retries little and waits for little.
 
     Args:
-        settings: Where and as whom to read.
-        api_version: The API version that an earlier look found; None to find out, in up to 2 requests more.
+        settings: The server, the token and the bounds.
+        api_version: The API version that an earlier poll found; None to find out, in up to 2 requests more.
+        seconds: How long it may take in all.
+        getaddrinfo: Resolves names, as `socket.getaddrinfo` does.
     """
 
     settings: CachetSettings
     api_version: int | None = None
+    seconds: float = SECONDS
+    getaddrinfo: GetAddrInfo = socket.getaddrinfo
 
     def newest(self) -> tuple[dict[str, Newest], int]:
         """Return the newest rows of each watched list, in a request each, and the API version.
@@ -91,7 +98,7 @@ class Poll:
                 for name, page, listing in zip(WATCHED, pages, listings, strict=True)
             }
 
-        return self._do(work)
+        return self._run(work)
 
     def new_metrics(self, known: Collection[int]) -> tuple[list[int], int]:
         """Return the ids of metrics that are not known, in 1 request where there are none, and the API version.
@@ -116,20 +123,20 @@ class Poll:
                 number, more = number + 1, page.more and found.isdisjoint(known)
             return sorted(found.difference(known))
 
-        return self._do(work)
+        return self._run(work)
 
-    def _do(self, work: Callable[[CachetReader, int], Awaitable[T]]) -> tuple[T, int]:
-        settings = self.settings
-        reader = CachetReader(
-            settings.model_copy(
-                update={
-                    "attempts": min(settings.attempts, 2),
-                    "connect_timeout": min(settings.connect_timeout, SECONDS / 4),
-                    "timeout": min(settings.timeout, SECONDS / 2),
-                    "max_wait": min(settings.max_wait, SECONDS),
-                }
-            )
+    def _run(self, work: Callable[[CachetReader, int], Awaitable[T]]) -> tuple[T, int]:
+        """Return what `work` makes of a connected reader, and the API version, within the bound."""
+        settings, seconds = self.settings, self.seconds
+        bounded = settings.model_copy(
+            update={
+                "attempts": min(settings.attempts, 2),
+                "connect_timeout": min(settings.connect_timeout, seconds / 4),
+                "timeout": min(settings.timeout, seconds / 2),
+                "max_wait": min(settings.max_wait, seconds),
+            }
         )
+        reader = CachetReader(bounded, client=CachetClient(bounded, getaddrinfo=self.getaddrinfo))
 
         async def connected() -> tuple[T, int]:
             async with reader.client:
@@ -139,15 +146,16 @@ class Poll:
                 api = await reader.connect()
                 return await work(reader, api.version), api.version
 
-        return run(_bounded(connected()))
+        return run(_bounded(connected(), seconds))
 
 
-async def _bounded(work: Awaitable[T]) -> T:
+async def _bounded(work: Awaitable[T], seconds: float) -> T:
     try:
-        return await asyncio.wait_for(work, SECONDS)
+        return await asyncio.wait_for(work, seconds)
     except asyncio.TimeoutError as error:
         raise Unreachable(
-            f"no whole answer within {SECONDS:g} s", "Check the server and the network."
+            f"no whole answer within {seconds:g} s",
+            "Check the server, the network and this machine's name resolution.",
         ) from error
     except CachetError:
         raise

@@ -20,7 +20,13 @@ class CachetError(Exception):
         what: What happened, as a clause without a full stop.
         remedy: What to set or check, as a sentence; empty where nothing helps.
         endpoint: The endpoint that it happened to; empty where it concerns them all.
+
+    Attributes:
+        retryable: Whether it may pass by itself, so that trying again later makes sense; else a person has to
+            mend something first.
     """
+
+    retryable: bool = False
 
     def __init__(self, what: str, remedy: str = "", endpoint: str = ""):
         super().__init__(what, remedy, endpoint)
@@ -64,7 +70,15 @@ class SettingsError(CachetError):
 
 
 class Unreachable(CachetError):
-    """No answer came: no such host, refused, TLS failure, too slow, or cut off, retries included."""
+    """No answer came, or none to go by: no such host, refused, too slow, cut off, 5xx, the rate limit spent."""
+
+    retryable = True
+
+
+class CertificateInvalid(Unreachable):
+    """The server's TLS certificate is not valid, to this machine at least."""
+
+    retryable = False
 
 
 class NotCachet(CachetError):
@@ -101,3 +115,5 @@ class NotFound(CachetError):
 
 class Unstable(CachetError):
     """Rows kept moving between pages while they were read."""
+
+    retryable = True

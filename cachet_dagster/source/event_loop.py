@@ -1,7 +1,7 @@
 """Plain code on one side, an event loop on the other: run a coroutine, or iterate over an async generator.
 
 The loop lives in a thread of its own, so that it also works where the calling thread has a loop already
-(a notebook, a Dagster op), and so that reading goes on while the caller writes what it was given.
+(a notebook, a Dagster op), and so that reading goes on while the caller writes what it has received.
 """
 
 from __future__ import annotations

@@ -84,8 +84,9 @@ class CachetReader:
         settings: Where, as whom and within which bounds to read.
         stored: What the destination holds, so that requests are spent on what may differ.
         by_id: Which rows to ask for by id in any case, by endpoint.
-        log: Told in words what a person may want to know while waiting.
+        log: Called with what a person may want to know while waiting.
         sleep: Waits so many seconds before times that may stand for a null are looked at again.
+        client: The client to read with; None for one of the settings.
     """
 
     def __init__(
@@ -95,10 +96,11 @@ class CachetReader:
         by_id: dict[str, ByIdRequest] | None = None,
         log: Callable[[str], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        client: CachetClient | None = None,
     ):
         self.settings = settings
         self.stored = stored or Stored()
-        self.client = CachetClient(settings, log)
+        self.client = client or CachetClient(settings, log)
         self._log = log or logger.info
         self._sleep = sleep
         self.api: Api | None = None

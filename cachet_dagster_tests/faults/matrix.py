@@ -43,6 +43,7 @@ from .server import (
     rewritten,
     says,
     talks_gibberish,
+    well,
 )
 
 
@@ -51,6 +52,7 @@ class Asked(Enum):
 
     ONCE = "once"
     UNTIL_WELL = "again, with growing pauses"
+    PROBED = "again, for up to `CACHET_MAX_WAIT` (15 minutes)"
     ATTEMPTS = "`CACHET_ATTEMPTS` times (5)"
     WAITS = "again, after the wait that the server asks for"
     ANEW = "the list is read again from its end, up to 3 times"
@@ -154,6 +156,19 @@ def _stalled_handshake(_: Stage) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _plain_http(stage: Stage) -> Iterator[dict[str, Any]]:
     yield {"base_url": stage.demo.url.replace("http:", "https:")}
+
+
+@contextmanager
+def _outage(stage: Stage) -> Iterator[dict[str, Any]]:
+    """Answer the first two requests, then twelve with what is no answer, then all."""
+
+    async def fails_for_a_while(exchange: Exchange) -> None:
+        number = len(exchange.server.requests)
+        await (talks_gibberish if 2 < number <= 14 else well)(exchange)
+
+    with FaultServer(stage.demo) as server:
+        server.misbehave(fails_for_a_while, "*")
+        yield {"base_url": server.url}
 
 
 def _tls(
@@ -332,6 +347,15 @@ CASES: tuple[Case, ...] = (
         After.ALL,
         "does not speak TLS properly",
         place=_plain_http,
+    ),
+    Case(
+        "Cannot connect",
+        "nothing is answered for a while: requests wait, and one at a time is sent to try",
+        Asked.PROBED,
+        0,
+        After.LOADED,
+        place=_outage,
+        settings={"attempts": 9, "retry_delay": 0.001},
     ),
     # Too slow
     Case("Too slow", "no connection", Asked.ATTEMPTS, 0, After.ALL, "no connection to", place=_full_backlog),

@@ -3,8 +3,9 @@
 aiohttp and orjson, because the client is the largest cost of a load: a page of 100 points takes 0.3 ms of
 CPU with them and 2.1 ms with dlt's own helper. Only transport faults are retried; every wait has a bound.
 The token goes to the configured origin only: links are never followed, a redirect only to where the request
-was sent anyway, and what the server says is told without the token, should it repeat it. One client may be
-used in several event loops, one after the other or at once: each has a session, all share the rate limit.
+was sent anyway, and a server's message is quoted without the token, should it repeat it. One client may be
+used in several event loops, one after the other or at once: each has a session, all share the rate limit and
+the circuit breaker.
 """
 
 from __future__ import annotations
@@ -42,39 +43,23 @@ from cachet_dagster.source.errors import (
 from cachet_dagster.source.settings import CachetSettings
 
 from .api import API_3, Api
-from .rate_limit import RateLimiter, told_to_wait
+from .circuit_breaker import CircuitBreaker, Permit
+from .rate_limit import RateLimiter, RequestCap, Reservation, retry_after
+from .resolver import DaemonThreadResolver, GetAddrInfo
+from .transport import TransportError, fault
 
 logger = logging.getLogger("cachet_dagster")
 
 _REDIRECTS = 3
 
-# A server that is gone must not cost every request all its attempts: after so many requests in a row
-# without any answer the next ones are sent once, and after twice as many they are not sent.
-_SILENT = 8
-
-_TLS_REMEDIES = {
-    "self-signed certificate": "For a private CA set CACHET_CA_BUNDLE to a file with its certificates.",
-    "unable to get": "For a private CA set CACHET_CA_BUNDLE to a file with its certificates.",
-    "expired": "Renew the server's certificate, or check this machine's clock.",
-    "mismatch": "Set CACHET_BASE_URL to a name that the certificate is for.",
-}
-
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the API: the parsed document, and when the server says that it gave it (UTC)."""
+    """One answer of the API: the parsed document, the headers, and the server's clock at it (UTC)."""
 
     document: Any
     headers: Mapping[str, str]
     at: datetime
-
-
-class _TransportError(Exception):
-    """The request may be sent again: nothing came, or not all of it. `remedy` is for when it never does."""
-
-    def __init__(self, what: str, remedy: str = "Check the server and the network, then run again."):
-        super().__init__(what)
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -85,28 +70,47 @@ class _Session:
     slots: asyncio.Semaphore
 
 
+@dataclass(frozen=True)
+class _Request:
+    """One GET, with all that bounds it; `attempts` is how often it is sent at most."""
+
+    url: URL
+    headers: Mapping[str, str]
+    endpoint: str
+    budget: RateLimiter
+    attempts: int
+    deadline: float
+    decode: Callable[[bytes], Any] | None
+
+
 class CachetClient:
     """Asynchronous client, used as `async with client:`; what it learned of the rate limit outlives a session.
 
     Args:
-        settings: Where, as whom and within which bounds to read.
-        log: Told in words what a person may want to know while waiting.
+        settings: The server, the token and the bounds.
+        log: Called with what a person may want to know while waiting.
+        getaddrinfo: Resolves names, as `socket.getaddrinfo` does.
     """
 
-    def __init__(self, settings: CachetSettings, log: Callable[[str], None] | None = None):
+    def __init__(
+        self,
+        settings: CachetSettings,
+        log: Callable[[str], None] | None = None,
+        getaddrinfo: GetAddrInfo = socket.getaddrinfo,
+    ):
         self.settings = settings
         self.requests: Counter[str] = Counter()
         self.api = API_3
         self._log = log or logger.info
-        cap = settings.requests_per_minute
-        if cap is not None:
-            cap = max(1, int(cap * settings.rate_window / 60))
+        self._getaddrinfo = getaddrinfo
+        window, cap = settings.rate_window, settings.requests_per_minute
+        self._cap = RequestCap(max(1, int(cap * window / 60)), window) if cap else None
         # `subscribers` is counted per user, everything else per address.
         self._budgets = {
-            bucket: RateLimiter(settings.rate_window, cap, self._log) for bucket in ("api", "subscribers")
+            bucket: RateLimiter(window, self._cap, self._log) for bucket in ("api", "subscribers")
         }
+        self._circuit = CircuitBreaker(2 * settings.retry_delay, settings.max_wait, self._log)
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
-        self._silent = 0
 
     @property
     def request_count(self) -> int:
@@ -115,16 +119,21 @@ class CachetClient:
 
     @property
     def granted_per_minute(self) -> int | None:
-        """Requests a minute that the server grants, as far as its answers told; None where it named none."""
-        limit = self._budgets["api"].limit
-        return None if limit is None else max(1, int(limit * 60 / self.settings.rate_window))
+        """Requests a minute that the server grants and the user's cap allows; None where neither is known."""
+        limits = [self._budgets["api"].limit, self._cap and self._cap.requests]
+        known = [limit for limit in limits if limit is not None]
+        return max(1, int(min(known) * 60 / self.settings.rate_window)) if known else None
 
     async def __aenter__(self) -> CachetClient:
         settings = self.settings
         timeout = aiohttp.ClientTimeout(total=settings.timeout, sock_connect=settings.connect_timeout)
         self._sessions[asyncio.get_running_loop()] = _Session(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=settings.connections, ssl=_verification(settings)),
+                connector=aiohttp.TCPConnector(
+                    limit=settings.connections,
+                    ssl=_verification(settings),
+                    resolver=DaemonThreadResolver(self._getaddrinfo),
+                ),
                 timeout=timeout,
                 headers={
                     "Accept": "application/json",
@@ -162,10 +171,10 @@ class CachetClient:
         Args:
             path: Path below the API's root, such as `incidents`.
             params: Query parameters.
-            endpoint: Whom an error concerns.
+            endpoint: The endpoint that an error names.
             bucket: Which rate limit counts it.
-            api: Which API to ask; None for the one that `self.api` names.
-            attempts: How often to send it at most; None for as often as the settings say.
+            api: The API; None for `self.api`.
+            attempts: How often to send it at most; None for `settings.attempts`.
             decode: Makes a document of a good answer's text; where it returns None, any JSON is taken.
 
         Raises:
@@ -177,77 +186,124 @@ class CachetClient:
             CachetError: Any other refusal, in the server's words.
         """
         api = api or self.api
-        url = URL(f"{self.settings.base_url}{api.root}/{path}").update_query(params)
-        auth = api.auth(self.settings.token)
+        settings = self.settings
         session = self._sessions.get(asyncio.get_running_loop())
         assert session is not None, "use the client as `async with client:`"
         async with session.slots:
-            return await self._get(session.http, url, auth, endpoint, self._budgets[bucket], attempts, decode)
+            request = _Request(
+                URL(f"{settings.base_url}{api.root}/{path}").update_query(params),
+                api.auth(settings.token),
+                endpoint,
+                self._budgets[bucket],
+                attempts or settings.attempts,
+                time.monotonic() + settings.max_wait,
+                decode,
+            )
+            return await self._get(session.http, request)
 
-    async def _get(
-        self,
-        http: aiohttp.ClientSession,
-        url: URL,
-        auth: Mapping[str, str],
-        endpoint: str,
-        budget: RateLimiter,
-        attempts: int | None,
-        decode: Callable[[bytes], Any] | None,
-    ) -> Answer:
-        settings = self.settings
-        deadline = time.monotonic() + settings.max_wait
-        faults = 0
+    async def _get(self, http: aiohttp.ClientSession, request: _Request) -> Answer:
+        """Send a request until it is answered, as often as it may be, and in its turn."""
+        settings, endpoint = self.settings, request.endpoint
+        faults = sent = 0
+        error: TransportError | None = None
         while True:
-            if self._silent >= 2 * _SILENT:
-                raise Unreachable(
-                    f"not asked, since {settings.origin} did not answer the last {self._silent} requests",
-                    "Check the server and the network, then run again.",
-                    endpoint,
-                )
-            reservation = await budget.acquire(deadline)
-            if reservation is None:
-                raise self._no_grant(budget.opens_in, endpoint)
-            self.requests[endpoint] += 1
-            headers: Mapping[str, str] | None = None
-            status = 0
-            told = None
+            permit, reservation = await self._turn(request, error, sent)
+            sent += 1
             try:
-                status, headers, body = await self._send(http, url, auth, endpoint, deadline)
-                if status == 429:
-                    # `record` learns how long to wait from it, and `acquire` waits or gives up.
-                    continue
-                if status >= 500:
-                    told = told_to_wait(headers)
-                    fault = _TransportError(
-                        f"the server fails ({status}{self._said(body)})",
-                        "Check the server's log, then run again.",
-                    )
-                else:
-                    document = decode(body) if decode and status == 200 else None
-                    answer = self._answer(status, headers, body, endpoint, document)
-                    self._silent = 0
+                answer = await self._attempt(http, request, permit, reservation)
+                if answer is not None:
                     return answer
-            except _TransportError as error:
-                fault = error
-            except CachetError:
-                self._silent = 0
-                raise
-            finally:
-                budget.record(reservation, headers, status)
+                # 429: the rate limiter has learned how long to wait.
+                continue
+            except TransportError as raised:
+                error = raised
+            if permit is Permit.PROBE and self._circuit.is_open:
+                # It was sent for all requests that wait, and is no attempt of its own.
+                continue
             faults += 1
             pause = settings.retry_delay * 2 ** (faults - 1) * random.uniform(0.8, 1.2)  # noqa: S311
-            pause = max(pause, told or 0)
-            most = attempts or (settings.attempts if self._silent < _SILENT else 1)
-            if faults >= most or time.monotonic() + pause > deadline:
-                self._silent = 0 if status else self._silent + 1
-                raise Unreachable(
-                    f"{fault}; asked {_times(faults)} at {settings.origin}", fault.remedy, endpoint
-                )
-            logger.debug("%s: %s; asking again in %.1f s", endpoint, fault, pause)
+            pause = max(pause, error.wait)
+            if faults >= request.attempts or time.monotonic() + pause > request.deadline:
+                raise self._unanswered(error, sent, endpoint)
+            logger.debug("%s: %s; retrying in %.1f s", endpoint, error, pause)
             await asyncio.sleep(pause)
+
+    async def _turn(
+        self, request: _Request, error: TransportError | None, sent: int
+    ) -> tuple[Permit, Reservation]:
+        """Wait for the circuit breaker and for the rate limit."""
+        permit = await self._circuit.acquire(request.deadline)
+        if permit is Permit.REFUSE:
+            if error is not None:
+                raise self._unanswered(error, sent, request.endpoint)
+            raise Unreachable(
+                f"not sent, since {self.settings.origin} did not answer the last "
+                f"{self._circuit.unanswered} requests",
+                "Check the server and the network, then run again.",
+                request.endpoint,
+            )
+        reservation = None
+        try:
+            reservation = await request.budget.acquire(request.deadline)
+        finally:
+            if reservation is None:
+                self._circuit.release(permit)
+        if reservation is None:
+            raise self._no_grant(request.budget.opens_in, request.endpoint)
+        return permit, reservation
+
+    async def _attempt(
+        self, http: aiohttp.ClientSession, request: _Request, permit: Permit, reservation: Reservation
+    ) -> Answer | None:
+        """Send a request once, and return its answer; None where it was refused for its rate.
+
+        Raises:
+            TransportError: It may be sent again.
+            CachetError: It would be answered in the same way again.
+        """
+        self.requests[request.endpoint] += 1
+        headers: Mapping[str, str] | None = None
+        status = 0
+        answered: bool | None = None
+        try:
+            status, headers, body = await self._send(http, request)
+            answered = True
+            if status == 429:
+                return None
+            if status >= 500:
+                raise TransportError(
+                    f"the server fails ({status}{self._quoted(body)})",
+                    "Check the server's log, then run again.",
+                    retry_after(headers) or 0.0,
+                )
+            document = request.decode(body) if request.decode and status == 200 else None
+            return self._answer(status, headers, body, request.endpoint, document)
+        except TransportError:
+            answered = status > 0
+            raise
+        except CachetError:
+            answered = True
+            raise
+        finally:
+            request.budget.record(reservation, headers, status)
+            if answered is None:
+                self._circuit.release(permit)
+            else:
+                self._circuit.record(permit, answered=answered)
+
+    def _unanswered(self, error: TransportError, sent: int, endpoint: str) -> Unreachable:
+        times = "once" if sent == 1 else f"{sent} times"
+        return Unreachable(f"{error}; asked {times} at {self.settings.origin}", error.remedy, endpoint)
 
     def _no_grant(self, opens_in: float, endpoint: str) -> Unreachable:
         bound = f"{self.settings.max_wait:g} s"
+        capped_for = self._cap.opens_in if self._cap else 0.0
+        if capped_for > opens_in:
+            return Unreachable(
+                f"CACHET_REQUESTS_PER_MINUTE allows nothing for {capped_for:.0f} s, and a request may wait {bound}",
+                "Set it to more requests, or CACHET_MAX_WAIT to more seconds.",
+                endpoint,
+            )
         if not opens_in:
             return Unreachable(
                 f"{self.settings.origin} did not answer the requests before this one within {bound}",
@@ -261,66 +317,30 @@ class CachetClient:
         )
 
     async def _send(
-        self, http: aiohttp.ClientSession, url: URL, auth: Mapping[str, str], endpoint: str, deadline: float
+        self, http: aiohttp.ClientSession, request: _Request
     ) -> tuple[int, Mapping[str, str], bytes]:
-        settings = self.settings
-        place = f"{url.host}:{url.port}"
-        allowed = max(0.001, min(settings.timeout, deadline - time.monotonic()))
+        """Send a request, following redirects within the origin, and return status, headers and body."""
+        settings, url, endpoint = self.settings, request.url, request.endpoint
+        allowed = max(0.001, min(settings.timeout, request.deadline - time.monotonic()))
         ends = time.monotonic() + allowed
         for _ in range(_REDIRECTS + 1):
             timeout = aiohttp.ClientTimeout(
                 total=max(0.001, ends - time.monotonic()), sock_connect=settings.connect_timeout
             )
             try:
-                async with http.get(url, headers=auth, allow_redirects=False, timeout=timeout) as response:
-                    if response.status in (301, 302, 303, 307, 308):
-                        url = self._redirected(url, response.headers.get("Location", ""), endpoint)
-                        self.requests[endpoint] += 1
-                        continue
-                    return response.status, response.headers, await self._body(response, endpoint)
-            except aiohttp.ClientConnectorCertificateError as error:
-                raise _bad_certificate(settings.origin, error.certificate_error, endpoint) from None
-            except aiohttp.ClientConnectorDNSError:
-                raise _TransportError(
-                    f"there is no host {url.host}",
-                    "Check CACHET_BASE_URL, or this machine's name resolution.",
-                ) from None
-            except aiohttp.ClientConnectorSSLError as error:
-                reason = getattr(error.os_error, "reason", None) or str(error.os_error)
-                raise _TransportError(
-                    f"{place} does not speak TLS properly ({str(reason).replace('_', ' ').lower()})",
-                    "Check whether CACHET_BASE_URL has to begin with http:// or has the right port.",
-                ) from None
-            except aiohttp.ClientProxyConnectionError as error:
-                raise _TransportError(
-                    f"cannot connect to the proxy {error.host}:{error.port}",
-                    "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
-                ) from None
-            except aiohttp.ClientConnectorError as error:
-                raise _TransportError(
-                    f"{place} {_refusal(error.os_error)}",
-                    "Check that the server runs and that CACHET_BASE_URL has its address and port.",
-                ) from None
-            except asyncio.TimeoutError as error:
-                if isinstance(error, aiohttp.ConnectionTimeoutError):
-                    raise _TransportError(
-                        f"no connection to {place} within {settings.connect_timeout:g} s",
-                        "Check CACHET_BASE_URL and the network, or set CACHET_CONNECT_TIMEOUT to more seconds.",
-                    ) from None
-                variable = "CACHET_TIMEOUT" if allowed == settings.timeout else "CACHET_MAX_WAIT"
-                raise _TransportError(
-                    f"no whole answer within {allowed:.3g} s",
-                    f"Check the server's load and the network, or set {variable} to more seconds.",
-                ) from None
+                async with http.get(
+                    url, headers=request.headers, allow_redirects=False, timeout=timeout
+                ) as response:
+                    if response.status not in (301, 302, 303, 307, 308):
+                        return response.status, response.headers, await self._body(response, endpoint)
+                    url = self._redirected(url, response.headers.get("Location", ""), endpoint)
+                    self.requests[endpoint] += 1
             except aiohttp.InvalidURL:
                 raise NotCachet(
                     f"{settings.origin} is not an address", "Check CACHET_BASE_URL.", endpoint
                 ) from None
-            except aiohttp.ClientResponseError:
-                # Not told, since its representation holds the request's headers.
-                raise _TransportError("the answer is not proper HTTP") from None
-            except (aiohttp.ClientError, OSError):
-                raise _TransportError("the answer was cut off") from None
+            except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+                raise fault(error, url, settings, endpoint, allowed) from None
         raise NotCachet(
             f"{settings.origin} redirects in a circle",
             "Set CACHET_BASE_URL to the status page's address.",
@@ -344,18 +364,14 @@ class CachetClient:
         return target
 
     async def _body(self, response: aiohttp.ClientResponse, endpoint: str) -> bytes:
+        """Return the unpacked body; what is beyond the cap is neither read nor unpacked."""
         limit = self.settings.max_body
-        too_large = NotCachet(
-            f"an answer is larger than {limit:,} bytes",
-            "If that is right, set CACHET_MAX_BODY to more bytes.",
-            endpoint,
-        )
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.content.iter_any():
             size += len(chunk)
             if size > limit:
-                raise too_large
+                raise self._too_large(endpoint)
             chunks.append(chunk)
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -367,16 +383,27 @@ class CachetClient:
                 "Check the server.",
                 endpoint,
             )
+        return self._unpacked(body, endpoint)
+
+    def _unpacked(self, body: bytes, endpoint: str) -> bytes:
+        limit = self.settings.max_body
         unpacker = zlib.decompressobj(wbits=47)
         try:
             body = unpacker.decompress(body, limit + 1)
         except zlib.error:
-            raise _TransportError("the answer's gzip is broken") from None
+            raise TransportError("the answer's gzip is broken") from None
         if len(body) > limit:
-            raise too_large
+            raise self._too_large(endpoint)
         if not unpacker.eof:
-            raise _TransportError("the answer's gzip is cut off")
+            raise TransportError("the answer's gzip is cut off")
         return body
+
+    def _too_large(self, endpoint: str) -> NotCachet:
+        return NotCachet(
+            f"an answer is larger than {self.settings.max_body:,} bytes",
+            "If that is right, set CACHET_MAX_BODY to more bytes.",
+            endpoint,
+        )
 
     def _answer(
         self, status: int, headers: Mapping[str, str], body: bytes, endpoint: str, document: Any
@@ -386,23 +413,8 @@ class CachetClient:
         if status == 200:
             return Answer(document, headers, _date(headers))
         message = self._without_token(_message(document))
-        if status == 401 and self.settings.api_key:
-            raise Refused(
-                "the server does not accept the API token",
-                "Set CACHET_API_TOKEN to a token that is valid and not expired.",
-                endpoint,
-            )
-        if status == 401:
-            raise Refused("the server wants an API token", "Set CACHET_API_TOKEN.", endpoint)
-        if status == 403 and self.settings.api_key:
-            raise Refused(
-                "the API token lacks the ability for it",
-                f"Set CACHET_API_TOKEN to a token with the ability {endpoint}.manage, or with all abilities.",
-                endpoint,
-                status=403,
-            )
-        if status == 403:
-            raise Refused("the server lets no guest read it", "Set CACHET_API_TOKEN.", endpoint, status=403)
+        if status in (401, 403):
+            raise self._refused(status, endpoint)
         if status == 404 and "route" in message:
             raise NotOffered("this server does not offer it", "", endpoint)
         if status == 404:
@@ -411,12 +423,30 @@ class CachetClient:
                 "" if message else "Check that the API is enabled in Cachet's settings.",
                 endpoint,
             )
-        said = f", {message[:200]!r}" if message else ""
+        quoted = f", {message[:200]!r}" if message else ""
         raise CachetError(
-            f"the server refuses the request ({status}{said})", "Check the server's log.", endpoint
+            f"the server refuses the request ({status}{quoted})", "Check the server's log.", endpoint
         )
 
-    def _said(self, body: bytes) -> str:
+    def _refused(self, status: int, endpoint: str) -> Refused:
+        if self.settings.api_key is None:
+            what = "the server wants an API token" if status == 401 else "the server lets no guest read it"
+            return Refused(what, "Set CACHET_API_TOKEN.", endpoint, status=status)
+        if status == 401:
+            return Refused(
+                "the server does not accept the API token",
+                "Set CACHET_API_TOKEN to a token that is valid and not expired.",
+                endpoint,
+            )
+        return Refused(
+            "the API token lacks the ability for it",
+            f"Set CACHET_API_TOKEN to a token with the ability {endpoint}.manage, or with all abilities.",
+            endpoint,
+            status=status,
+        )
+
+    def _quoted(self, body: bytes) -> str:
+        """Return the server's message, to follow a status; empty where there is none."""
         try:
             message = self._without_token(_message(orjson.loads(body)))
         except orjson.JSONDecodeError:
@@ -424,7 +454,7 @@ class CachetClient:
         return f", {message[:200]!r}" if message else ""
 
     def _without_token(self, text: str) -> str:
-        """Return a server's words with the token blotted out, whole or behind its number (`1|…`)."""
+        """Return a server's message with the token blotted out, whole or behind its number (`1|…`)."""
         token = self.settings.token or ""
         for secret in (token, token.partition("|")[2]):
             text = text.replace(secret, "…") if secret else text
@@ -449,26 +479,6 @@ def _proxy(url: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-def _bad_certificate(origin: str, error: Exception, endpoint: str) -> Unreachable:
-    reason = str(getattr(error, "verify_message", "") or error).rstrip(".")
-    remedy = next(
-        (remedy for part, remedy in _TLS_REMEDIES.items() if part in reason), "Check the certificate."
-    )
-    return Unreachable(f"the TLS certificate of {origin} is not valid ({reason})", remedy, endpoint)
-
-
-def _refusal(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "refuses connections"
-    if isinstance(error, socket.gaierror):
-        return "cannot be found"
-    return f"cannot be reached ({error.strerror or type(error).__name__})"
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
-
-
 def _parsed(headers: Mapping[str, str], body: bytes, endpoint: str, base_url: str, status: int) -> Any:
     try:
         return orjson.loads(body)
@@ -484,7 +494,7 @@ def _parsed(headers: Mapping[str, str], body: bytes, endpoint: str, base_url: st
     try:
         return json.loads(body.decode("utf-8", "replace"))
     except ValueError:
-        raise _TransportError("the answer's JSON is cut off") from None
+        raise TransportError("the answer's JSON is cut off") from None
     except RecursionError:
         raise NotCachet("an answer is nested too deeply", "Check the server.", endpoint) from None
 

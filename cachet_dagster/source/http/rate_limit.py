@@ -4,7 +4,7 @@ Cachet counts requests in a fixed window that starts at the first one, and says 
 left. A window is therefore opened with a single request; its answer tells the grant, which is reserved
 request by request. Where the end of a window is unknown it is taken as the first answer seen plus a
 whole window, which is never too early. All readers of a bucket pause and go on together, in whichever
-event loop each of them runs.
+event loop each of them runs. A cap of the user's own is one for all buckets.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -21,11 +22,11 @@ from typing import NamedTuple
 # A window that the server keeps in whole seconds may end this much later than it said.
 MARGIN = 0.25
 
-# An opener whose answer takes longer than this is not waited for: a server that hangs must not be asked
+# An opener whose answer takes longer than this is not waited for: a server that hangs must not get
 # one request after the other, each to its timeout.
 PATIENCE = 1.0
 
-# A server that says how long to wait in astronomical numbers says "never"; floats hold this one.
+# A server that names astronomical numbers of seconds to wait means "never"; floats hold this one.
 _NEVER = 10**9
 
 
@@ -35,12 +36,62 @@ class Reservation(NamedTuple):
     Attributes:
         opens: Whether its answer will tell what a window grants.
         window: The window that it was reserved in, counted from 0.
-        heard: The least that answers had said to be left of it by then.
+        remaining: The least that answers had named as left of it by then.
     """
 
     opens: bool
     window: int
-    heard: float
+    remaining: float
+
+
+class _Wait(NamedTuple):
+    """Seconds after which to look again, when a request may be sent at the earliest, and what to log."""
+
+    seconds: float
+    granted_at: float
+    announcement: str = ""
+
+
+class RequestCap:
+    """At most so many requests in any stretch of a window's length, whichever bucket they count for.
+
+    Args:
+        requests: How many.
+        window: Seconds of the window.
+    """
+
+    def __init__(self, requests: int, window: float):
+        self.requests = requests
+        self._window = window
+        self._sent: deque[float] = deque(maxlen=requests)
+        self._lock = threading.Lock()
+        self._announced = -math.inf
+
+    @property
+    def opens_in(self) -> float:
+        """Seconds until a request may be sent; 0 where one may be sent now."""
+        with self._lock:
+            return self._opens_in(time.monotonic())
+
+    def take(self, now: float) -> float:
+        """Take one request and return 0; where none is left, return the seconds until one is."""
+        with self._lock:
+            pause = self._opens_in(now)
+            if not pause:
+                self._sent.append(now)
+            return pause
+
+    def announcement(self, pause: float, now: float) -> str:
+        """Return what to log about a pause, once a window; else nothing."""
+        with self._lock:
+            if now - self._announced < self._window:
+                return ""
+            self._announced = now
+            return f"waiting {math.ceil(pause)} s for CACHET_REQUESTS_PER_MINUTE"
+
+    def _opens_in(self, now: float) -> float:
+        full = len(self._sent) == self.requests
+        return max(0.0, self._sent[0] + self._window - now) if full else 0.0
 
 
 class RateLimiter:
@@ -48,11 +99,11 @@ class RateLimiter:
 
     Args:
         window: Seconds of the server's window.
-        cap: Requests a window that may be sent at most, whatever is granted; None for no cap.
-        log: Told once a pause, in words, what is waited for and for how long.
+        cap: The user's own cap, shared by all buckets; None for none.
+        log: Called once a pause, with what is waited for and for how long.
     """
 
-    def __init__(self, window: float, cap: int | None, log: Callable[[str], None]):
+    def __init__(self, window: float, cap: RequestCap | None, log: Callable[[str], None]):
         self._window = window
         self._cap = cap
         self._log = log
@@ -60,9 +111,9 @@ class RateLimiter:
         self._ends = -math.inf
         self._openers = 0
         self._opener_sent = -math.inf
-        self._out = 0
+        self._in_flight = 0
         self._number = 0
-        self._heard = math.inf
+        self._remaining = math.inf
         self._refused = 0
         self.limit: int | None = None
         self._announced = -math.inf
@@ -71,7 +122,7 @@ class RateLimiter:
 
     @property
     def opens_in(self) -> float:
-        """Seconds until a request may be sent; 0 where one may be sent now."""
+        """Seconds until the server grants a request; 0 where it does now."""
         return max(0.0, self._ends - time.monotonic()) if self._left < 1 else 0.0
 
     async def acquire(self, deadline: float) -> Reservation | None:
@@ -81,36 +132,21 @@ class RateLimiter:
             deadline: `time.monotonic()` seconds after which waiting is given up.
 
         Returns:
-            The reservation, to be with_details with the answer; None where it could only come after the deadline.
+            The reservation, to be recorded with the answer; None where it could only come after the deadline.
         """
         while True:
-            announcement = ""
             with self._lock:
-                now = time.monotonic()
-                if now >= self._ends:
-                    patience = self._opener_sent + PATIENCE - now
-                    if not self._openers or patience <= 0:
-                        self._opener_sent = self._opener_sent if self._openers else now
-                        self._openers += 1
-                        self._out += 1
-                        return Reservation(True, self._number, self._heard)
-                    pause, granted_at = patience, now
-                elif self._left >= 1:
-                    self._left -= 1
-                    self._out += 1
-                    return Reservation(False, self._number, self._heard)
-                else:
-                    pause, granted_at = self._ends - now, self._ends
-                    if granted_at <= deadline:
-                        announcement = self._announcement(pause)
-                if granted_at > deadline:
+                found = self._reserve(time.monotonic(), deadline)
+                if isinstance(found, Reservation):
+                    return found
+                if found.granted_at > deadline:
                     return None
                 changed = asyncio.get_running_loop().create_future()
                 self._waiting.add(changed)
-            if announcement:
-                self._log(announcement)
+            if found.announcement:
+                self._log(found.announcement)
             # Not asyncio.wait_for: until Python 3.12 it may swallow a cancellation.
-            timer = changed.get_loop().call_later(pause, _wake, changed)
+            timer = changed.get_loop().call_later(found.seconds, _wake, changed)
             try:
                 await changed
             finally:
@@ -118,11 +154,30 @@ class RateLimiter:
                 with self._lock:
                     self._waiting.discard(changed)
 
+    def _reserve(self, now: float, deadline: float) -> Reservation | _Wait:
+        """Reserve a request, or return how long to wait for one."""
+        opens = now >= self._ends
+        if opens and self._openers and (patience := self._opener_sent + PATIENCE - now) > 0:
+            return _Wait(patience, now)
+        if not opens and self._left < 1:
+            pause = self._ends - now
+            return _Wait(pause, self._ends, self._announcement(pause) if self._ends <= deadline else "")
+        if self._cap and (pause := self._cap.take(now)):
+            within = now + pause <= deadline
+            return _Wait(pause, now + pause, self._cap.announcement(pause, now) if within else "")
+        if opens:
+            self._opener_sent = self._opener_sent if self._openers else now
+            self._openers += 1
+        else:
+            self._left -= 1
+        self._in_flight += 1
+        return Reservation(opens, self._number, self._remaining)
+
     def record(self, reservation: Reservation, headers: Mapping[str, str] | None, status: int) -> None:
         """Learn from the answer to a reserved request, or from its absence.
 
         Args:
-            reservation: What `acquire` gave.
+            reservation: What `acquire` returned.
             headers: The answer's headers; None where no answer came, which leaves the request spent.
             status: The answer's status; 0 where no answer came.
         """
@@ -139,12 +194,12 @@ class RateLimiter:
     def _learn(
         self, reservation: Reservation, headers: Mapping[str, str] | None, status: int, now: float
     ) -> None:
-        self._out -= 1
+        self._in_flight -= 1
         remaining = _integer(headers, "X-RateLimit-Remaining")
         # Another opener may have been quicker.
         opens = reservation.opens and now >= self._ends
         if status == 429:
-            # A server that refuses again and again, whatever it says, is asked ever more rarely.
+            # A server that refuses again and again, whatever it says, gets ever fewer requests.
             self._refused += reservation.opens
             least = min(self._window, MARGIN * 2**self._refused) if self._refused > 1 else 0.0
             self._open(0, now + max(_pause(headers, self._window), least), math.inf)
@@ -158,41 +213,36 @@ class RateLimiter:
                 if not reservation.opens:
                     self._left += 1
             elif headers is not None and opens:
-                # A server without a limit labels nothing; only the cap counts then.
-                self._open(self._capped, now + self._window, math.inf)
+                # A server without a limit labels nothing.
+                self._open(math.inf, now + self._window, math.inf)
         if reservation.opens:
             self._openers -= 1
 
     def _grant(self, reservation: Reservation, opens: bool, remaining: int, now: float) -> None:
         current = reservation.window == self._number
         # As much as before it was sent, which it was to lessen: somebody else had opened the server's window,
-        # and that has ended. (Answers overtake each other, so one that says more than the last proves nothing.)
-        if opens or (current and remaining >= reservation.heard):
-            self._open(min(remaining - self._out, self._capped), now + self._window, remaining)
+        # and that has ended. (Answers overtake each other, so one that names more than the last proves nothing.)
+        if opens or (current and remaining >= reservation.remaining):
+            self._open(remaining - self._in_flight, now + self._window, remaining)
         elif current:
             self._left = min(self._left, remaining)
-            self._heard = min(self._heard, remaining)
+            self._remaining = min(self._remaining, remaining)
 
-    def _open(self, left: float, ends: float, heard: float) -> None:
+    def _open(self, left: float, ends: float, remaining: float) -> None:
         self._number += 1
-        self._left, self._ends, self._heard = left, ends, heard
-
-    @property
-    def _capped(self) -> float:
-        """What the cap leaves of a window that an answer has just opened."""
-        return math.inf if self._cap is None else self._cap - 1 - self._out
+        self._left, self._ends, self._remaining = left, ends, remaining
 
     def _announcement(self, pause: float) -> str:
-        """Return what to say about a pause, the first time that it is met; else nothing."""
+        """Return what to log about a pause, the first time that it is met; else nothing."""
         if self._announced == self._ends:
             return ""
         self._announced = self._ends
         limit = f" ({self.limit} requests a window)" if self.limit else ""
-        return f"waiting {pause:.0f} s for Cachet's rate limit{limit}"
+        return f"waiting {math.ceil(pause)} s for Cachet's rate limit{limit}"
 
 
-def told_to_wait(headers: Mapping[str, str] | None) -> float | None:
-    """Seconds that `Retry-After` tells to wait, given as a number or as an HTTP date; None where it does not."""
+def retry_after(headers: Mapping[str, str] | None) -> float | None:
+    """Return the seconds of `Retry-After`, given as a number or as an HTTP date; None where there are none."""
     seconds = _integer(headers, "Retry-After")
     if seconds is not None:
         return float(min(seconds, _NEVER)) if seconds >= 0 else None
@@ -205,10 +255,10 @@ def told_to_wait(headers: Mapping[str, str] | None) -> float | None:
 
 
 def _pause(headers: Mapping[str, str] | None, window: float) -> float:
-    """Seconds until the window ends, as a 429 tells it; a whole window where it does not."""
-    told = told_to_wait(headers)
-    if told is not None:
-        return told + MARGIN
+    """Seconds until the window ends, as a 429 names it; a whole window where it does not."""
+    seconds = retry_after(headers)
+    if seconds is not None:
+        return seconds + MARGIN
     reset = _integer(headers, "X-RateLimit-Reset")
     if reset is not None:
         return max(0.0, min(reset, 10 * _NEVER) - time.time()) + MARGIN

@@ -10,9 +10,9 @@ from typing import Any
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
 from cachet_dagster.source import CachetReader, CachetSettings
-from cachet_dagster.source.http.rate_limit import RateLimiter, Reservation
+from cachet_dagster.source.http.rate_limit import RateLimiter, RequestCap, Reservation
 from cachet_dagster.source.points.read import MetricStep, read_points
-from cachet_dagster_tests.conftest import Serve
+from cachet_dagster_tests.conftest import ADMIN, Serve
 
 WINDOW = 1.0
 
@@ -113,6 +113,29 @@ def test_a_cap_is_kept_below_the_server_s_own_limit(serve: Serve) -> None:
     assert time.monotonic() - began >= 2 * WINDOW * 0.95
 
 
+def test_a_cap_is_one_for_all_buckets() -> None:
+    cap = RequestCap(10, 60)
+    buckets = [RateLimiter(60, cap, print) for _ in range(2)]
+    for bucket in buckets:
+        (opener,) = asyncio.run(reserved(bucket, 1))
+        assert opener is not None
+        bucket.record(opener, {}, 200)
+
+    assert [len(buckets) + granted_at_once(buckets[0]), granted_at_once(buckets[1])] == [10, 0]
+
+
+def test_a_load_of_both_buckets_stays_below_the_cap(serve: Serve) -> None:
+    server = serve(World.generate(components=4, groups=2, subscribers=3))
+    names = ["components", "components_groups", "subscribers", "versions"]
+    bounds: dict[str, Any] = {"api_key": ADMIN, "rate_window": 60.0, "max_wait": 1.0}
+
+    reads = CachetReader(CachetSettings(base_url=server.url, requests_per_minute=3, **bounds)).read(names)
+
+    assert server.request_count == 3
+    (refused,) = [str(read.error) for read in reads.values() if read.error]
+    assert "CACHET_REQUESTS_PER_MINUTE allows nothing for" in refused
+
+
 def granted_at_once(budget: RateLimiter) -> int:
     """Return how many requests the budget still grants without waiting."""
 
@@ -160,7 +183,7 @@ def test_an_answer_with_more_left_than_there_could_be_is_of_a_new_window() -> No
 
 
 def test_an_opener_s_answer_is_what_the_window_grants() -> None:
-    budget = RateLimiter(60, 30, print)
+    budget = RateLimiter(60, RequestCap(30, 60), print)
     (opener,) = asyncio.run(reserved(budget, 1))
 
     answer(budget, opener, 59)
