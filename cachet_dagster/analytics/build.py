@@ -101,7 +101,11 @@ def analytics_schema(dataset: str) -> str:
 
 
 def build_models(
-    engine: Engine, dataset: str, schema: str | None = None, settings: ModelSettings | None = None
+    engine: Engine,
+    dataset: str,
+    schema: str | None = None,
+    settings: ModelSettings | None = None,
+    sql: Mapping[str, str] | None = None,
 ) -> Built:
     """Build all models of a page, in one transaction.
 
@@ -110,16 +114,23 @@ def build_models(
         dataset: The page's dataset.
         schema: The models' schema; by default that of `analytics_schema`.
         settings: What they are built by.
+        sql: Models' SQL in place of that in their files, by name.
     """
     with engine.transaction():
-        return _Build(engine, dataset, schema or analytics_schema(dataset), settings or ModelSettings()).run()
+        build = _Build(
+            engine, dataset, schema or analytics_schema(dataset), settings or ModelSettings(), sql or {}
+        )
+        return build.run()
 
 
 class _Build:
-    def __init__(self, engine: Engine, dataset: str, schema: str, settings: ModelSettings):
+    def __init__(
+        self, engine: Engine, dataset: str, schema: str, settings: ModelSettings, sql: Mapping[str, str]
+    ):
         self._engine = engine
         self._schema = schema
         self._settings = settings
+        self._sql = sql
         self._names = _Names(dataset, schema, engine.dialect, self._existing(dataset))
 
     def run(self) -> Built:
@@ -278,7 +289,9 @@ class _Build:
             f'CAST(m."{column.name}" AS {_TYPES[column.data_type]}) AS "{column.name}"'
             for column in table.columns
         )
-        return self._names.rendered(f"SELECT {columns} FROM ({model_sql(table.name)}) AS m")
+        return self._names.rendered(
+            f"SELECT {columns} FROM ({self._sql.get(table.name) or model_sql(table.name)}) AS m"
+        )
 
 
 @dataclass(frozen=True)

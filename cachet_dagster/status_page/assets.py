@@ -30,6 +30,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from cachet_dagster.analytics.history import Remembered, history_resources, read_history
 from cachet_dagster.source import (
     ENDPOINTS,
     FILLED_BY,
@@ -112,6 +113,7 @@ class _TablesRun:
     config: TablesConfig
     connection: Connection
     stored: Stored = field(default_factory=Stored)
+    history: Remembered = field(default_factory=Remembered)
     reader: CachetReader = field(init=False)
     _recorded: bool = False
 
@@ -168,6 +170,7 @@ class _TablesRun:
                 check_page(query, connection.identity, connection.page.moved_from, _place(connection))
             self._recorded = held_page(query) == connection.identity
             self.stored = read_stored(query, whole=stored_tables(endpoints))
+            self.history = read_history(query)
         by_id = {
             "incidents_by_id": ByIdRequest(config.full_refresh, config.incident_ids),
             "components_by_id": ByIdRequest(config.full_refresh, config.component_ids),
@@ -195,6 +198,7 @@ class _TablesRun:
         if self.stored.points_missing and any(read.endpoint.name == "metrics" for read in loaded):
             # A page without metrics has no run that would make it.
             resources.append(metric_points_resource(lambda: iter(())))
+        resources += history_resources(self.history, reads, self.reader)
         if not self._recorded:
             resources.append(identity_resource(self.connection.identity, self.page.name))
         load(self.connection.warehouse, resources)

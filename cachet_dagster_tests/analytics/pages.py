@@ -68,13 +68,15 @@ def database(rows: Rows) -> duckdb.DuckDBPyConnection:
 class Models:
     """Models built over rows."""
 
-    def __init__(self, rows: Rows, **settings: Any):
+    def __init__(self, rows: Rows, *, sql: Mapping[str, str] | None = None, **settings: Any):
         self.connection = database(rows)
-        self.built = self.build(**settings)
+        self.built = self.build(sql=sql, **settings)
 
-    def build(self, **settings: Any) -> Built:
+    def build(self, *, sql: Mapping[str, str] | None = None, **settings: Any) -> Built:
         """Build them, again."""
-        return build_models(DuckDBEngine(self.connection), DATASET, settings=ModelSettings(**settings))
+        return build_models(
+            DuckDBEngine(self.connection), DATASET, settings=ModelSettings(**settings), sql=sql
+        )
 
     def rows(self, sql: str) -> list[Row]:
         """Return what a query over `analytics.` and `source.` finds."""

@@ -365,3 +365,23 @@ def test_the_readmes_asset_of_ones_own_reads_what_was_loaded(project):
     # Or Dagster would not know which of them a file means.
     assert [name for name, value in names.items() if isinstance(value, Definitions)] == ["defs"]
     assert names["defs"].resolve_job_def("cachet_sync")
+
+
+def test_a_sync_records_history_in_the_load_of_its_tables(tmp_path, serve, world):
+    project = Project(tmp_path, serve(world).url, ADMIN)
+    project.load_tables("components")
+    world.update("components", 1, status=4)
+    project.load_tables("components")
+
+    with project.opened() as connection:
+        rows = connection.execute(
+            "SELECT status, previous_observed_at IS NULL FROM cachet_data.component_history"
+            " WHERE component_id = 1 ORDER BY observed_at"
+        ).fetchall()
+        loads = connection.execute(
+            "SELECT count(DISTINCT h._dlt_load_id) FROM cachet_data.component_history AS h"
+            " JOIN cachet_data._dlt_loads AS l ON l.load_id = h._dlt_load_id"
+        ).fetchone()
+    assert [status for status, _ in rows][-1] == 4
+    assert [first for _, first in rows] == [True, False]
+    assert loads == (2,)
