@@ -335,7 +335,7 @@ class World:
         with self.lock:
             metric = self._rows["metrics"][metric_id]
             moment = created_at or at
-            latest = self._latest_point(metric_id)
+            latest = self.latest_point(metric_id)
             if latest is not None:
                 distance = abs(moment - instant(latest["created_at"]))
                 if distance < timedelta(minutes=metric["threshold"] or 0):
@@ -351,8 +351,9 @@ class World:
                 updated_at=text(at if created_at else rounded),
             )
 
-    def _latest_point(self, metric_id: int) -> Row | None:
-        # By time, not by id: back-dated points get higher ids. Remembered, so that posting stays quick.
+    def latest_point(self, metric_id: int) -> Row | None:
+        """Return a metric's latest point by time, which back-dated points with higher ids are not; None without any."""
+        # Remembered, so that posting stays quick.
         row = self._latest_points.get(metric_id)
         if row is None:
             points = self.where("metric_points", metric_id=metric_id)

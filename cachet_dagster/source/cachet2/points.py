@@ -105,8 +105,10 @@ async def all_pages(read: PageReader) -> list[Page]:
     for scan in range(SCANS):
         pages = await _downwards(read, BIG_PAGE - scan * (BIG_PAGE // 7))
         alike = bool(gathered) and _still(pages) and ids_on(pages) == ids_on(gathered)
+        if _proven(pages) or (alike and len(ids_on(pages)) == pages[0].total):
+            return pages
         gathered = [*pages, *gathered] if _only_added(pages, gathered) else pages
-        if _proven(gathered) or (alike and len(ids_on(pages)) == pages[0].total):
+        if _proven(gathered):
             return gathered
     found, named = len(ids_on(gathered)), gathered[0].total
     if found < named:
@@ -136,12 +138,16 @@ def _proven(pages: Sequence[Page]) -> bool:
 
 
 def _only_added(pages: Sequence[Page], before: Sequence[Page]) -> bool:
-    """Return whether between two scans points were posted and none deleted, as far as ids and totals tell."""
+    """Return whether between two scans points were posted and none deleted, as far as ids and totals tell.
+
+    They do not where a point with a past time is among what was posted.
+    """
     if not before:
         return False
+    found = ids_on([*pages, *before])
     low, high = (max(scan[0].ids, default=0) for scan in (before, pages))
-    posted = sum(low < number <= high for number in ids_on([*pages, *before]))
-    return pages[0].total - before[0].total == posted
+    posted = sum(low < number <= high for number in found)
+    return pages[0].total - before[0].total == posted and max(found, default=0) == high
 
 
 def _still(pages: Sequence[Page]) -> bool:

@@ -8,14 +8,25 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cachet_dagster.demo.arrivals import Arrivals
 from cachet_dagster.demo.cachet2 import Cachet2World
+from cachet_dagster.demo.world import instant
 from cachet_dagster.source import CachetReader
 from cachet_dagster.source.errors import NotFound, Unstable
 from cachet_dagster.source.points.arrow import SCHEMA
 from cachet_dagster.source.points.read import MetricStep, read_points
 from cachet_dagster.source.stored import Cursor
-from cachet_dagster_tests.source.cachet2.test_cachet2 import answering, ids_read_naively, reader_of, serving
+from cachet_dagster_tests.source.cachet2.test_cachet2 import (
+    answering,
+    before_each,
+    ids_read_naively,
+    reader_of,
+    serving,
+)
+from cachet_dagster_tests.source.points.test_read import Disturbance, bump, post
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 Rows = dict[int, dict[str, Any]]
@@ -269,6 +280,148 @@ def test_points_of_the_same_time_are_not_lost_between_pages_as_naive_paging_lose
     assert [step.error for step in steps] == [None]
     assert warehouse.rows.keys() == truth(world).keys()
     assert points_requests(server) <= 6
+
+
+# While a load runs
+
+
+@pytest.mark.parametrize("database", ["sqlite", "mysql"])
+def test_a_big_metric_to_which_a_point_arrives_at_every_request_loads_and_the_next_load_brings_the_rest(
+    database,
+):
+    world = metric_world([point(number) for number in range(1, 25_001)])
+    arrivals = Arrivals(world, per_request=1)
+    warehouse = Warehouse()
+
+    with serving(world, database=database, middleware=[arrivals]) as server:
+        first = warehouse.load(reader_of(server))
+        requests, loaded = points_requests(server), len(warehouse.rows)
+        world.delete("metric_points", 7_000, hard=True)
+        settled = warehouse.load(reader_of(server))
+        arrivals.per_request = 0
+        warehouse.load(reader_of(server))
+
+    assert (first[0].error, settled[0].error) == (None, None)
+    assert loaded >= 25_000
+    # Three on a page where nothing arrives.
+    assert requests == 3
+    assert warehouse.rows == truth(world)
+
+
+def test_a_point_of_a_big_metric_that_is_deleted_behind_the_reading_costs_no_other_row():
+    world = metric_world([point(number) for number in range(1, 21_001)])
+    warehouse = Warehouse(truth(world))
+    world.delete("metric_points", 5, hard=True)
+    seen = {"count": 0}
+
+    def delete(path: str) -> None:
+        seen["count"] += path.endswith("/points")
+        if seen["count"] == 3:
+            # It was read on the page before: what was first on the next page moves up to where nothing is read.
+            world.delete("metric_points", 20_500, hard=True)
+            world.add("metric_points", **point(21_001, seconds=-3600))
+
+    with serving(world, middleware=[before_each(delete)]) as server:
+        steps = warehouse.load(reader_of(server))
+
+    assert steps[0].error is None
+    assert warehouse.rows.keys() == truth(world).keys()
+
+
+def test_points_that_arrive_while_points_of_the_same_time_fall_between_pages_are_no_obstacle():
+    world = metric_world([point(number, seconds=30 * (number // 700)) for number in range(1, 11_000)])
+    warehouse = Warehouse()
+
+    with serving(world, database="mysql", middleware=[Arrivals(world, per_request=1)]) as server:
+        steps = warehouse.load(reader_of(server))
+
+    assert steps[0].error is None
+    assert warehouse.rows.keys() >= set(range(1, 11_000))
+
+
+@dataclass
+class History:
+    """What is done to a metric, between the loads and while one runs."""
+
+    world: Cachet2World
+    kinds: set[str] = field(default_factory=set)
+
+    def do(self, act: str, where: float, count: int) -> None:
+        ids = self.world.ids("metric_points", metric_id=1)
+        self.kinds.add(act)
+        if act == "post":
+            post(self.world, count)
+        elif act == "bump" and ids:
+            bump(self.world)
+        elif act == "back-date":
+            for _ in range(count):
+                latest = self.world.latest_point(1)
+                days = 3 + where * 300
+                at_now = instant(latest["created_at"]) if latest else START
+                self.world.post_point(1, 3.5, at=at_now, created_at=at_now - timedelta(days=days))
+        elif act == "delete":
+            first = int(where * len(ids))
+            for number in list(ids[first : first + count]):
+                self.world.delete("metric_points", number, hard=True)
+
+
+share = st.floats(0, 1, exclude_max=True)
+some_act = st.one_of(
+    st.tuples(st.just("post"), st.just(0.0), st.sampled_from([1, 40, 100, 999, 1_500])),
+    st.tuples(st.just("bump"), st.just(0.0), st.just(1)),
+    st.tuples(st.just("back-date"), share, st.sampled_from([1, 1, 3])),
+    st.tuples(st.just("delete"), share, st.sampled_from([1, 1, 3, 150])),
+)
+some_load = st.tuples(
+    st.lists(some_act, max_size=3), st.dictionaries(st.integers(1, 4), some_act, max_size=2)
+)
+
+
+histories = given(
+    st.sampled_from([0, 30, 900, 1_500, 2_600]),
+    st.lists(some_load, max_size=3),
+    st.lists(some_act, max_size=3),
+    st.sampled_from(["sqlite", "mysql"]),
+)
+
+
+def a_history_ends_equal(first: int, loads: list[Any], end: list[Any], database: str) -> None:
+    world = metric_world([])
+    history = History(world)
+    disturbance = Disturbance()
+    warehouse = Warehouse()
+    post(world, first)
+
+    with serving(world, database=database, middleware=[disturbance]) as server:
+        reader = reader_of(server)
+        for acts, meanwhile in [([], {}), *loads]:
+            for act in acts:
+                history.do(*act)
+            disturbance.plan({turn: lambda act=act: history.do(*act) for turn, act in meanwhile.items()})
+            assert [step.error for step in warehouse.load(reader)] == [None]
+        for act in end:
+            history.do(*act)
+        disturbance.plan({})
+        warehouse.load(reader)
+        found = dict(warehouse.rows)
+        warehouse.load(reader, full_refresh=True)
+
+    expected = truth(world)
+    assert warehouse.rows == expected
+    if {"delete", "back-date"} <= history.kinds and len(expected) > 1_000:
+        # As the documentation says: as many of the one may hide as many of the other.
+        lost = expected.keys() - found.keys()
+        assert all(expected[number]["value"] == 3.5 for number in lost)
+    else:
+        assert found == expected
+
+
+@settings(max_examples=12, deadline=None)
+@histories
+def test_after_a_quiet_load_the_points_are_those_of_cachet_whatever_happened_before(
+    first, loads, end, database
+):
+    a_history_ends_equal(first, loads, end, database)
 
 
 def test_a_metric_that_does_not_exist_fails_alone():
