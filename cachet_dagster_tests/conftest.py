@@ -60,6 +60,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_OWN, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """Return a PostgreSQL server; one that cannot be started is an error, never a skip."""
+    from cachet_dagster_tests.warehouse.postgres import postgres_server
+
+    with postgres_server() as server:
+        yield server
+
+
 @pytest.fixture
 def world() -> World:
     """Return the recorded rows, to be changed at will."""

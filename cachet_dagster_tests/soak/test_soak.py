@@ -16,6 +16,8 @@ import pytest
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer
 from cachet_dagster_tests.warehouse.children import Child, load_all
 from cachet_dagster_tests.warehouse.comparing import REPLACED, differences, rows
+from cachet_dagster_tests.warehouse.places import Place
+from cachet_dagster_tests.warehouse.postgres import PostgresServer
 from cachet_dagster_tests.warehouse.proofs import (
     a_page,
     killed_point_loads,
@@ -23,6 +25,7 @@ from cachet_dagster_tests.warehouse.proofs import (
     many_processes,
     many_syncs,
 )
+from cachet_dagster_tests.warehouse.proofs_destinations import killed_loads, loads_at_once
 
 pytestmark = pytest.mark.soak
 
@@ -31,6 +34,7 @@ _PROJECT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("SOAK_KILLS", "20"))
 SYNCS = int(os.environ.get("SOAK_SYNCS", "1000"))
 PROCESSES = int(os.environ.get("SOAK_PROCESSES", "10"))
+SERVER_TIMES = int(os.environ.get("SOAK_SERVER_TIMES", "20"))
 POINTS = int(os.environ.get("SOAK_POINTS", "200000"))
 
 
@@ -119,6 +123,26 @@ def _dagster(variables: Mapping[str, str], home: Path, *arguments: str) -> str:
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_twenty_times_eight_processes_load_one_postgres_at_once(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    place = Place("postgres", {"credentials": postgres.create("soak_at_once")})
+
+    counted = loads_at_once(place, tmp_path, processes=8, times=SERVER_TIMES, points=1_000)
+
+    show(f"8 processes a metric and 6 of the same tables, {SERVER_TIMES} times, on PostgreSQL", counted)
+    assert (counted["wrong points"], counted["mixed tables"], counted["points"]) == (0, 0, 8_000)
+
+
+def test_twenty_loads_into_postgres_killed(postgres: PostgresServer, tmp_path: Path) -> None:
+    counted = killed_loads(
+        Place("postgres", {"credentials": postgres.create("soak_killed")}), tmp_path, KILLS
+    )
+
+    show(f"{KILLS} loads of all tables into PostgreSQL, killed", counted)
+    assert counted["survived"] == KILLS
 
 
 def test_a_thousand_syncs_in_one_process_grow_nothing_but_the_data(tmp_path: Path) -> None:

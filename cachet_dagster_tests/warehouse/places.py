@@ -26,7 +26,7 @@ from cachet_dagster.warehouse.quality import Loaded, judged, promises
 
 LISTS = [name for name, endpoint in ENDPOINTS.items() if not endpoint.kind.per_metric]
 
-_TYPES = {
+TYPES = {
     "bigint": "BIGINT",
     "text": "VARCHAR",
     "bool": "BOOLEAN",
@@ -57,7 +57,9 @@ class Place:
         """Return rows of a table; none where it does not exist."""
         with self.warehouse().reading() as session:
             found = session(table, f'SELECT {columns} FROM {{table}} ORDER BY "{order}"') or []
-        return [tuple(row.values()) for row in found]
+        rows = [tuple(row.values()) for row in found]
+        # A link's first column orders its rows in part.
+        return rows if order == "id" else sorted(rows, key=repr)
 
     def count(self, table: str) -> int:
         """Return how many rows a table has; 0 where it does not exist."""
@@ -141,7 +143,7 @@ def _mirror(session: Session, table: str, connection: duckdb.DuckDBPyConnection)
     columns = session.columns(table)
     if not columns:
         return
-    declared = ", ".join(f'"{name}" {_TYPES.get(kind, kind)}' for name, kind in columns.items())
+    declared = ", ".join(f'"{name}" {TYPES.get(kind, kind)}' for name, kind in columns.items())
     connection.execute(f'CREATE TABLE cachet_data."{table}" ({declared})')
     names = ", ".join(f'"{name}"' for name in columns)
     rows = session(table, f"SELECT {names} FROM {{table}}") or []

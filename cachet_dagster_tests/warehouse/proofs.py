@@ -339,10 +339,9 @@ def _living_differences(database: Database, truth: World) -> int:
 
 
 def _left_over(database: Path) -> list[str]:
-    """Return what lies beside a database that no run uses, but for its lock."""
-    expected = {database.name, f"{database.name}.lock", f"{database.name}.partitions.lock"}
+    """Return what lies beside a database that no run uses, but for its locks."""
     return sorted(
         found.name
         for found in database.parent.iterdir()
-        if found.name.startswith(database.name) and found.name not in expected
+        if found.name.startswith(database.name) and found != database and found.suffix != ".lock"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -28,18 +27,13 @@ from cachet_dagster_tests.truth import differences as differences_3
 from cachet_dagster_tests.truth_cachet2 import differences as differences_2
 
 from .places import Place, load_page, verdicts
-from .postgres import PostgresServer, postgres_server
+from .postgres import PostgresServer
+from .proofs_destinations import killed_loads, loads_at_once
 from .test_untrusted import HOSTILE
 
 DESTINATIONS = ["duckdb", "postgres"]
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture(params=DESTINATIONS)
@@ -273,3 +267,25 @@ def test_whoever_waits_for_another_load_is_told_so_and_gives_up_after_the_bound(
     place.warehouse(wait=0.2).probe()
     assert len(said) == 1
     assert "waiting" in said[0]
+
+
+def test_a_load_that_is_killed_leaves_each_table_as_it_was_or_as_it_is_now(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    # DuckDB's file is killed at each stage in `test_crashes.py`.
+    counted = killed_loads(Place("postgres", {"credentials": postgres.create("killed")}), tmp_path, 1)
+
+    assert counted["survived"] == 1
+
+
+def test_loads_at_once_lose_double_and_mix_nothing(postgres: PostgresServer, tmp_path: Path) -> None:
+    place = Place("postgres", {"credentials": postgres.create("at_once")})
+
+    counted = loads_at_once(place, tmp_path, processes=4, points=150)
+
+    assert (counted["wrong points"], counted["mixed tables"]) == (0, 0)
+    assert counted["points"] == 4 * 150
+    assert counted["looks meanwhile"] > 0
+    with postgres.connected("at_once") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'cachet%' ORDER BY 1")
+        assert cursor.fetchall() == [("cachet_data",)]
