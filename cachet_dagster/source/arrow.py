@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+import dlt
 import orjson
 import pyarrow as pa
 from dlt.common.configuration.container import Container
@@ -21,6 +22,7 @@ from dlt.common.configuration.exceptions import ContextDefaultCannotBeCreated
 from dlt.common.normalizers.utils import generate_dlt_ids
 from dlt.common.schema.utils import dlt_id_column, dlt_load_id_column
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
+from dlt.extract.items_transform import LimitItem
 
 from .rows import Row, fitted
 from .tables import Table
@@ -54,13 +56,23 @@ def hints(table: Table) -> dict[str, Any]:
 
 
 def items(rows: Sequence[Row], table: Table) -> Iterator[Any]:
-    """Yield rows for dlt, which is extracting them: as `items_of`; outside of a pipeline all as dictionaries."""
+    """Yield rows for dlt, which is extracting them: as `items_of`, or as dictionaries to whoever looks into them."""
     load_id = _load_id()
-    if load_id is None:
+    if load_id is None or takes_rows():
         yield [fitted(row, table) for row in rows]
         return
     with _without_json_warning():
         yield from items_of(rows, table, load_id)
+
+
+def takes_rows() -> bool:
+    """Return whether what is extracted goes to a person's code, which takes rows as dictionaries.
+
+    That is so where somebody iterates over the source, and where a resource has steps of theirs, such as a map, a
+    filter or a transformer, instead of only being loaded.
+    """
+    pipe: Any = dlt.current.pipe()
+    return _load_id() is None or not all(isinstance(step, LimitItem) for step in pipe.steps[1:])
 
 
 def items_of(rows: Sequence[Row], table: Table, load_id: str) -> Iterator[Any]:

@@ -57,7 +57,7 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
         empty = True
         for batch in batches():
             empty = False
-            yield batch
+            yield batch.to_pylist() if arrow.takes_rows() else batch
         if empty:
             # dlt cannot upsert where it gets nothing but its own mark for a table.
             yield SCHEMA.empty_table()
