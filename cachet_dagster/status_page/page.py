@@ -128,13 +128,13 @@ class StatusPage:
 
     @property
     def points_op(self) -> str:
-        """Name of the op that loads points, which the first page had before there were others."""
-        return "metric_points" if self.name == DEFAULT_NAME else self.named("metric_points")
+        """Name of the op that loads points: not its job's, and for the first page what it was before others."""
+        return "metric_points" if self.name == DEFAULT_NAME else self.named("points")
 
     @property
     def reload_op(self) -> str:
-        """Name of the op that reloads metrics, which the first page had before there were others."""
-        return "reload_metrics" if self.name == DEFAULT_NAME else self.named("reload_metrics")
+        """Name of the op that reloads metrics: not its job's, and for the first page what it was before others."""
+        return "reload_metrics" if self.name == DEFAULT_NAME else self.named("reload")
 
     @property
     def pool(self) -> str:
