@@ -16,20 +16,20 @@ setup: .venv/.ready ## set up .venv
 	@if command -v uv >/dev/null 2>&1; then \
 		echo "setting up .venv with uv"; \
 		test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
-		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group dev --editable .; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group dev --editable '.[demo,ui]'; \
 	else \
 		echo "setting up .venv with pip (this takes a minute)"; \
 		test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group dev --editable .; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group dev --editable '.[demo,ui]'; \
 	fi
 	@touch $@
 
-.venv/.ready-ui: .venv/.ready
+.venv/.ready-browser: .venv/.ready
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group ui; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group browser; \
 	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group ui; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group browser; \
 	fi
 	@touch $@
 
@@ -53,13 +53,13 @@ check: setup ## lint, format, types
 soak: setup ## the long proofs: kills, a thousand syncs, ten processes
 	@$(BIN)/python -m pytest -m soak -s cachet_dagster_tests/soak
 
-test-ui: setup .venv/.ready-ui ## the UI in headless Chromium, which has to be on PATH
+test-ui: setup .venv/.ready-browser ## the UI in headless Chromium, which has to be on PATH
 	@$(BIN)/python -m pytest -m ui cachet_dagster_tests/ui
 
-test-ui-twice: setup .venv/.ready-ui ## the same, with one more try for what failed, which is named
+test-ui-twice: setup .venv/.ready-browser ## the same, with one more try for what failed, which is named
 	@PYTHON=$(BIN)/python .ci/test-twice -m ui cachet_dagster_tests/ui
 
-screenshots: setup .venv/.ready-ui ## the README's pictures, taken from the running program
+screenshots: setup .venv/.ready-browser ## the README's pictures, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots
 
 bench: setup ## side by side with the public recipe and with the floor

@@ -1,12 +1,14 @@
-"""When a cron expression comes due, in a time zone: for what a schedule promises of freshness."""
+"""Cron expressions: which ones Dagster takes, and when they come due, for what a schedule promises of freshness."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timezone
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
+from dagster import DagsterInvalidDefinitionError, ScheduleDefinition
 
 
 def ticks(cron: str, time_zone: str, start: datetime) -> Iterator[datetime]:
@@ -19,3 +21,26 @@ def ticks(cron: str, time_zone: str, start: datetime) -> Iterator[datetime]:
     found = croniter(cron, start.astimezone(ZoneInfo(time_zone)), ret_type=datetime)
     while True:
         yield found.get_next()
+
+
+def is_cron(text: str) -> bool:
+    """Return whether a text is a cron expression that Dagster takes, and that comes due."""
+    return _is_valid(text)
+
+
+def is_zone(text: str) -> bool:
+    """Return whether a text names a time zone in which Dagster can run a schedule."""
+    return _is_valid("0 * * * *", text)
+
+
+def _is_valid(cron: str, zone: str | None = None) -> bool:
+    """Return whether Dagster would take it and find ticks, which decides whether the code location loads.
+
+    A schedule for the 31st of April can be defined: that it never comes shows only where its ticks are computed.
+    """
+    try:
+        ScheduleDefinition(name="valid", job_name="valid", cron_schedule=cron, execution_timezone=zone)
+        due = ticks(cron, zone or "UTC", datetime.now(timezone.utc))
+        return len(list(islice(due, 2))) == 2
+    except (DagsterInvalidDefinitionError, ValueError):
+        return False

@@ -22,7 +22,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from cachet_dagster.source import ENDPOINTS, FILLED_BY, TABLES, table_resource
+from cachet_dagster.source import FILLED_BY, TABLES, table_resource
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import PREFIX, CachetSettings, in_terms, variable
 from cachet_dagster.source.tables import Table
@@ -114,6 +114,13 @@ class StatusPage:
                 f"a page cannot be named {self.name!r}",
                 "Name it with small letters, digits and _, beginning with a letter.",
             )
+        if self.token_variable and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", self.token_variable):
+            # What was given is not repeated: it may be the token itself.
+            raise SettingsError(
+                f"what the page {self.name} has for its token is not the name of a variable",
+                f"Give {self._term('token_variable')} the name alone, in capitals, such as "
+                f"{self.name.upper()}_API_TOKEN; not the token, nor {{{{ env.… }}}}, which would be stored in clear.",
+            )
 
     @classmethod
     def from_environment(cls, **more: Any) -> StatusPage:
@@ -129,7 +136,7 @@ class StatusPage:
     @property
     def points_op(self) -> str:
         """Name of the op that loads points: not its job's, and for the first page what it was before others."""
-        return "metric_points" if self.name == DEFAULT_NAME else self.named("points")
+        return "metric_points" if self.name == DEFAULT_NAME else self.named("load_points")
 
     @property
     def reload_op(self) -> str:
@@ -171,7 +178,8 @@ class StatusPage:
     def partitions(self) -> DynamicPartitionsDefinition:
         """Metric ids; the demo's are never those of a real page."""
         demo = "" if self.automation.base_url else "_demo"
-        return DynamicPartitionsDefinition(name=f"{self.name}{demo}_metric_id")
+        # At the end, so that no page's name makes it another's.
+        return DynamicPartitionsDefinition(name=f"{self.named('metric_id')}{demo}")
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -219,14 +227,20 @@ class StatusPage:
     def validate(self) -> None:
         """Raise SettingsError where a value that is not read from the environment cannot be used."""
         try:
-            replace(self, token=SecretStr("unused"), token_variable=None).settings()
+            settings = replace(self, token=SecretStr("unused"), token_variable=None).settings()
+            self._database(settings, settings.database, lambda _: None)
+            self.automation.validate_values()
         except SettingsError as error:
             raise SettingsError(self.text(error.what), self.text(error.remedy)) from None
-        unknown = self.automation.unknown_endpoints
-        if unknown:
-            raise SettingsError(
-                f"there is no endpoint {', '.join(unknown)}", f"The endpoints are: {', '.join(ENDPOINTS)}."
-            )
+
+    def place(self) -> tuple[str, str] | None:
+        """Return the database and the dataset as they are now; None where a setting cannot be used."""
+        try:
+            settings = replace(self, token=SecretStr("unused"), token_variable=None).settings()
+            database = self._database(settings, settings.database, lambda _: None)
+        except SettingsError:
+            return None
+        return database.name, database.dataset
 
     def text(self, message: str) -> str:
         """Return a message with the settings that it names called as whoever set them calls them."""
@@ -272,7 +286,13 @@ class StatusPage:
                 "Set CACHET_BASE_URL to the status page's address, or unset CACHET_API_TOKEN for the demo.",
             )
         # Imported where it is needed: a configured Cachet takes no web server.
-        from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
+        try:
+            from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
+        except ModuleNotFoundError as error:
+            raise SettingsError(
+                f"no Cachet is configured, and the demo's {error.name} is not installed",
+                "Set CACHET_BASE_URL to the status page's address, or install cachet_dagster[demo].",
+            ) from error
 
         log("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
         warehouse = self._warehouse(self._for_demo(settings), log)

@@ -6,12 +6,10 @@ replaced by the default, and the schedule's description says so.
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from functools import partial
-from itertools import islice
 
 from dagster import (
-    DagsterInvalidDefinitionError,
     DefaultScheduleStatus,
     RunRequest,
     ScheduleDefinition,
@@ -21,17 +19,15 @@ from dagster import (
 
 from cachet_dagster.source.settings import variable
 
-from .cron import ticks
+from .cron import is_cron, is_zone
 from .page import StatusPage
 from .partitions import metric_keys
 from .run_requests import points_in_flight, points_request, points_since, sync_in_flight
+from .settings import OFF
 
 logger = logging.getLogger("cachet_dagster")
 
 Requested = RunRequest | SkipReason
-
-OFF = "off"
-"""What stands for a schedule or a sensor that is not to be."""
 
 JUST_LOADED = timedelta(minutes=10)
 """How lately a run over all points, begun by other than their schedule, makes the schedule leave it at that."""
@@ -90,8 +86,8 @@ def _schedule(
     setting = f"{setting or job}_cron"
     if getattr(page.automation, setting).strip().lower() == OFF:
         return None
-    zone, bad_zone = _usable(page, "schedule_timezone", _is_zone)
-    cron, bad_cron = _usable(page, setting, _is_cron)
+    zone, bad_zone = _usable(page, "schedule_timezone", is_zone)
+    cron, bad_cron = _usable(page, setting, is_cron)
     set_by = page.text(f"Its time is set by {variable(setting)}.")
     return ScheduleDefinition(
         name=page.named(f"{job}_schedule"),
@@ -124,24 +120,3 @@ def _usable(page: StatusPage, setting: str, check: Callable[[str], bool]) -> tup
     reason = page.text(f"{variable(setting)} is {text!r}, which cannot be used: `{default}` is used instead.")
     logger.warning(reason)
     return default, [reason]
-
-
-def _is_cron(text: str) -> bool:
-    return _is_valid(text)
-
-
-def _is_zone(text: str) -> bool:
-    return _is_valid("0 * * * *", text)
-
-
-def _is_valid(cron: str, zone: str | None = None) -> bool:
-    """Return whether Dagster would take it and find ticks, which decides whether the code location loads.
-
-    A schedule for the 31st of April can be defined: that it never comes shows only where its ticks are computed.
-    """
-    try:
-        ScheduleDefinition(name="valid", job_name="valid", cron_schedule=cron, execution_timezone=zone)
-        due = ticks(cron, zone or "UTC", datetime.now(timezone.utc))
-        return len(list(islice(due, 2))) == 2
-    except (DagsterInvalidDefinitionError, ValueError):
-        return False

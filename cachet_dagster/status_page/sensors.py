@@ -47,7 +47,7 @@ from .run_requests import (
     shortened,
     sync_in_flight,
 )
-from .schedules import OFF
+from .settings import OFF
 
 logger = logging.getLogger("cachet_dagster")
 
@@ -89,16 +89,15 @@ class _Memory:
 
 def page_sensors(page: StatusPage) -> list[SensorDefinition]:
     """Return the sensors of a page; only the one that tells of failures where looking is `off`."""
-    text = page.automation.sensor_seconds.strip().lower()
+    text = page.automation.sensor_seconds.strip()
     webhook = [failure_webhook(page)]
-    if text == OFF:
+    if text.lower() == OFF:
         return webhook
-    usable = text.isdigit() and int(text) > 0
-    if not usable:
+    if page.automation.seconds is None:
         logger.warning(
             page.text(f"{variable('sensor_seconds')} is {text!r}, which cannot be used: 60 is used instead.")
         )
-    seconds = int(text) if usable else 60
+    seconds = page.automation.seconds or 60
     looking = [changes_sensor(page, seconds)]
     if page.has_points:
         looking += [metric_partitions_sensor(page, seconds), points_after_sync_sensor(page, seconds)]

@@ -7,6 +7,7 @@ judged where they are used. Both come from a page's own values and, for the page
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -14,12 +15,24 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cachet_dagster.source import ENDPOINTS
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.settings import CachetSettings, Count, Number, SettingsModel, normalize_base_url
+from cachet_dagster.source.settings import (
+    CachetSettings,
+    Count,
+    Number,
+    SettingsModel,
+    normalize_base_url,
+    variable,
+)
+
+from .cron import is_cron, is_zone
 
 Model = TypeVar("Model", bound=SettingsModel)
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Names, or one text in which commas part them."""
+
+OFF = "off"
+"""What stands for a schedule or a sensor that is not to be."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -121,6 +134,32 @@ class Automation(SettingsModel):
     def unknown_endpoints(self) -> tuple[str, ...]:
         """Excluded names that no endpoint has."""
         return tuple(name for name in self.exclude_endpoints if name not in ENDPOINTS)
+
+    @property
+    def seconds(self) -> int | None:
+        """Seconds between two looks of a sensor; None where that is no whole number above 0."""
+        text = self.sensor_seconds.strip()
+        return int(text) if text.isdigit() and int(text) > 0 else None
+
+    def validate_values(self) -> None:
+        """Raise SettingsError for the first value that could only be replaced by a default."""
+        crons = ("sync_cron", "points_cron", "full_refresh_cron")
+        usable: dict[str, tuple[Callable[[str], bool], str]] = {
+            **dict.fromkeys(crons, (is_cron, f"a cron expression that comes due, or `{OFF}`")),
+            "schedule_timezone": (is_zone, "a name such as UTC or America/New_York"),
+            "sensor_seconds": (lambda _: self.seconds is not None, f"a whole number of seconds, or `{OFF}`"),
+        }
+        for name, (check, wanted) in usable.items():
+            text = getattr(self, name).strip()
+            off = text.lower() == OFF and name != "schedule_timezone"
+            if text and not off and not check(text):
+                raise SettingsError(f"{variable(name)} is {text!r}", f"Set it to {wanted}.")
+        if self.unknown_endpoints:
+            raise SettingsError(
+                f"{variable('exclude_endpoints')} names {', '.join(self.unknown_endpoints)}, and there is no such "
+                "endpoint",
+                f"The endpoints are: {', '.join(ENDPOINTS)}.",
+            )
 
 
 class _FromEnvironment(BaseSettings):
