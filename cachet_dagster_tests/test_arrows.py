@@ -6,6 +6,7 @@ Read from the source text, so that an import inside a function or for type check
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,17 @@ def test_source_warehouse_analytics_and_demo_work_without_dagster_and_its_librar
 def test_every_folder_has_its_place_among_the_arrows():
     # `defs` holds YAML, which says what it is made of.
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == ARROWS.keys() | {"defs"}
+
+
+def test_nothing_private_of_dagsters_is_used():
+    private = re.compile(r"\bdagster(_\w+)?(\.\w+)*\._\w+")
+    found = {
+        f"{path.relative_to(PACKAGE)}: {match[0]}"
+        for path in PACKAGE.rglob("*.py")
+        for match in private.finditer(path.read_text())
+    }
+
+    assert found == set()
 
 
 def imports(folder: str) -> Iterator[tuple[str, str]]:
