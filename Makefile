@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test check doctor bench soak test-ui test-ui-twice screenshots clean
+.PHONY: help setup run dev report test check doctor bench soak test-ui test-ui-twice screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ run: setup ## load everything into DuckDB and print what happened
 
 dev: setup ## the Dagster UI on http://localhost:3000
 	@$(BIN)/dagster dev
+
+report: setup ## a month of each page as one HTML file: PAGE=cachet MONTH=2026-10 POLICY=sla
+	@$(BIN)/python -m cachet_dagster report $(if $(PAGE),--page $(PAGE)) $(if $(MONTH),--month $(MONTH)) $(if $(POLICY),--policy $(POLICY))
 
 doctor: setup ## report on the Cachet, the token and the database
 	@$(BIN)/python -m cachet_dagster doctor

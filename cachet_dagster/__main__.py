@@ -1,4 +1,4 @@
-"""`python -m cachet_dagster run` and `doctor`: what `make run` and `make doctor` call."""
+"""`python -m cachet_dagster run`, `doctor` and `report`: what `make` calls."""
 
 import sys
 

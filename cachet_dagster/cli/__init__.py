@@ -1,4 +1,4 @@
-"""The commands: load everything once, or report on the Cachet and the database. Dagster does the work."""
+"""The commands: load everything once, look at the Cachet and the database, or write a report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 COMMANDS = {
     "run": "load everything and print what happened",
     "doctor": "ask each Cachet two or three things and report: version, token, rate limit, database",
+    "report": "write a month of each page as HTML, Markdown and CSV, from what is loaded",
 }
 
 
@@ -27,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.add_argument("--page", metavar="NAME", help="only the page of this name (default: all)")
+        if name == "report":
+            command.add_argument(
+                "--month", metavar="2026-10", help="a month (default: the last that is over)"
+            )
+            command.add_argument("--policy", metavar="NAME", help="an uptime policy (default: statuspage)")
     chosen = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     logging.getLogger("dlt").setLevel(logging.ERROR)
@@ -43,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .run import run
 
         return run(pages)
+    if chosen.command == "report":
+        from .report import report
+
+        return report(pages, chosen.month, chosen.policy)
     from .doctor import doctor
 
     return doctor(pages)

@@ -30,9 +30,12 @@ from rich.table import Table
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.status_page.definitions import page_definitions
-from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.page import Connection, StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.reports import write_page_report
 from cachet_dagster.warehouse import Warehouse
+
+from .report import print_report
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _AGAIN_SECONDS = 30.0
@@ -131,6 +134,15 @@ class _PageRun:
             )
             first = next(name for name in TABLES if self.page.asset_key(name) in loaded)
             _print_hints(self.console, warehouse, first, demo=connection.demo)
+            self._report(connection)
+
+    def _report(self, connection: Connection) -> None:
+        self.console.print()
+        try:
+            print_report(self.console, write_page_report(self.page, connection))
+        except (CachetError, OSError) as error:
+            # What was to be loaded is loaded: a report that cannot be written fails no run.
+            self.console.print(f"[yellow]No report was written: {_escaped(str(error))}[/yellow]")
 
 
 @contextlib.contextmanager

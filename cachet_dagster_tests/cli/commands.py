@@ -42,14 +42,14 @@ class Said:
         return token.partition("|")[2] in self.output
 
 
-def command(name: str, folder: Path, **environment: str) -> Said:
+def command(name: str, folder: Path, *arguments: str, **environment: str) -> Said:
     """Run `python -m cachet_dagster NAME` with these variables set; the database is `cachet.duckdb` there."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     settings = (PROJECT / "dagster.yaml").read_text()
     (home / "dagster.yaml").write_text(settings.replace("base_dir: .dagster", f"base_dir: {home}"))
     done = subprocess.run(
-        [sys.executable, "-m", "cachet_dagster", name],
+        [sys.executable, "-m", "cachet_dagster", name, *arguments],
         cwd=folder,
         env={
             **os.environ,

@@ -53,6 +53,23 @@ def test_the_database_and_the_way_into_it_are_named(on_the_demo):
     assert "duckdb.connect('cachet_demo.duckdb', read_only=True)" in on_the_demo.output
 
 
+def test_a_run_ends_by_naming_the_report_that_it_wrote(on_the_demo):
+    *_, verdict, written = on_the_demo.output.strip().splitlines()
+    (path,) = re.findall(r"^The report: (\S+) ", written)
+
+    assert verdict.startswith("In ")
+    assert verdict in (on_the_demo.folder / path).read_text()
+    assert DEMO_TOKEN.partition("|")[2] not in (on_the_demo.folder / path).read_text()
+
+
+def test_a_report_of_a_month_that_the_page_does_not_know_says_which_it_does(on_the_demo):
+    said = command("report", on_the_demo.folder, "--month", "2016-01")
+
+    assert said.status == 1
+    assert "the page tells nothing of January 2016" in said.output
+    assert "Name a month from January 2024 to " in said.output
+
+
 def test_the_token_is_in_no_output(on_the_demo):
     assert "reading every endpoint" in on_the_demo.output
     assert not on_the_demo.gives_away(DEMO_TOKEN)

@@ -132,6 +132,17 @@ class Figures:
         """The moment up to which the models tell."""
         return self._local(self.settings["as_of"])
 
+    @property
+    def is_current(self) -> bool:
+        """Whether no load came after the models were built.
+
+        Raises:
+            ModelsMissing: They were never built.
+        """
+        built = self.as_of
+        newest = self.rows("SELECT MAX(o.observed_at) AS at FROM source.endpoint_observations AS o")
+        return not newest or newest[0]["at"] is None or newest[0]["at"] <= built
+
     @cached_property
     def zone_name(self) -> str:
         """IANA name of the zone of days and months."""

@@ -1,0 +1,45 @@
+"""`report`: a month of each page as HTML, Markdown and CSV. Nothing is asked of a Cachet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from cachet_dagster.analytics.report import WrittenReport, parse_month
+from cachet_dagster.source.errors import CachetError
+from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.reports import write_page_report
+
+
+def report(pages: Sequence[StatusPage], month: str | None, policy: str | None) -> int:
+    """Write a report of each page, print where it is, and return 0 where all were written.
+
+    Args:
+        pages: The pages.
+        month: Such as `2026-10`; without one the last that is over.
+        policy: Name of an uptime policy; without one the default.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    failed = False
+    for page in pages:
+        try:
+            chosen = parse_month(month) if month else None
+            with page.connect(lambda _: None) as connection:
+                print_report(console, write_page_report(page, connection, month=chosen, policy=policy))
+        except (CachetError, OSError) as error:
+            failed = True
+            console.print(page.text(f"{page.name}: {error}"), markup=False, style="red")
+    return 1 if failed else 0
+
+
+def print_report(console: Console, written: WrittenReport) -> None:
+    """Print a report's verdict, and where it is."""
+    inside = written.html.absolute().is_relative_to(Path.cwd())
+    shown = os.path.relpath(written.html) if inside else str(written.html)
+    console.print(written.report.verdict, markup=False)
+    console.print(
+        f"The report: {shown} (beside it the same in Markdown, and its tables as CSV)", markup=False
+    )
