@@ -42,8 +42,7 @@ class Extraction:
         self._full_refresh = full_refresh
         self._wording = wording
         self._lock = threading.Lock()
-        self._context: SourceInjectableContext | None = None
-        self._reading = _Reading(settings, full_refresh)
+        self._current: tuple[SourceInjectableContext, _Reading] | None = None
 
     def rows(self, table: str) -> list[Row] | None:
         """Return a table's rows, or None where this server or this reader's token does not show them.
@@ -52,7 +51,7 @@ class Extraction:
             CachetError: They could not be read.
         """
         with self._worded():
-            return self._current().rows(table)
+            return self._reading().rows(table)
 
     def points(self, metric_ids: Sequence[int] | None) -> Iterator[Any]:
         """Yield Arrow tables of the points that the destination lacks, of all metrics or some.
@@ -61,16 +60,15 @@ class Extraction:
             CachetError: A metric's points could not be read.
         """
         with self._worded():
-            yield from self._current().points(metric_ids)
+            yield from self._reading().points(metric_ids)
 
-    def _current(self) -> _Reading:
+    def _reading(self) -> _Reading:
         # dlt makes one for each extraction, which all its resources share.
         context = Container()[SourceInjectableContext]
         with self._lock:
-            if context is not self._context:
-                self._context = context
-                self._reading = _Reading(self._settings, self._full_refresh)
-            return self._reading
+            if self._current is None or self._current[0] is not context:
+                self._current = context, _Reading(self._settings, self._full_refresh)
+            return self._current[1]
 
     @contextlib.contextmanager
     def _worded(self) -> Iterator[None]:

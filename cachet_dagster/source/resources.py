@@ -54,11 +54,11 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
     """
 
     def extract() -> Iterator[Any]:
-        empty = True
+        as_rows, empty = arrow.takes_rows(), True
         for batch in batches():
             empty = False
-            yield batch.to_pylist() if arrow.takes_rows() else batch
-        if empty:
+            yield batch.to_pylist() if as_rows else batch
+        if empty and not as_rows:
             # dlt cannot upsert where it gets nothing but its own mark for a table.
             yield SCHEMA.empty_table()
 

@@ -314,6 +314,22 @@ def test_maps_filters_and_transformers_get_rows(page: DemoServer, tmp_path: Path
     assert (len(names), points, components) == (5, [(1, POINTS)], [(3,)])
 
 
+def test_a_map_of_what_is_empty_or_not_shown_loads_nothing(serve: Serve, tmp_path: Path) -> None:
+    source = cachet_source(
+        base_url=serve(World.generate(incidents=1, metrics=1, points=0, subscribers=2)).url
+    )
+    source = source.with_resources("subscribers", "metric_points")
+    source.metric_points.add_map(lambda row: {**row, "value": 0})
+
+    @dlt.transformer(data_from=source.subscribers)
+    def domains(rows: Any) -> Any:
+        yield [{"domain": row["email"].partition("@")[2]} for row in rows]
+
+    new_pipeline(tmp_path).run([source, domains])
+
+    assert counts(tmp_path / "cachet.duckdb") == {"subscribers": 0}
+
+
 # Pipelines
 
 
