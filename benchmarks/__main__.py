@@ -44,7 +44,8 @@ def server(scenario: Scenario) -> Iterator[str]:
     else:
         command = ["benchmarks.server", *command, "--incidents", world.incidents]
         command += ["--latency-ms", scenario.latency_ms, "--ready", *scenario.ready]
-        command += ["--interleaved"] * world.interleaved + ["--forget"] * (not scenario.ready)
+        command += ["--interleaved"] * world.interleaved + ["--unforeseen"] * world.unforeseen
+        command += ["--forget"] * (not scenario.ready)
     process = subprocess.Popen(
         [sys.executable, "-m", *map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

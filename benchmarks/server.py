@@ -217,7 +217,9 @@ class Connection(asyncio.Protocol):
 
 async def serve(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    world = World(args.metrics, args.points, args.incidents, interleaved=args.interleaved)
+    world = World(
+        args.metrics, args.points, args.incidents, interleaved=args.interleaved, unforeseen=args.unforeseen
+    )
     server = Server(Pages(world, ""), args.latency_ms / 1000, keep=not args.forget)
     listening = await loop.create_server(lambda: Connection(server), "127.0.0.1", args.port, backlog=1024)
     host = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
@@ -236,6 +238,9 @@ def main() -> None:
     parser.add_argument("--incidents", type=int, default=0)
     parser.add_argument(
         "--interleaved", action="store_true", help="the metrics take turns in the ids of points"
+    )
+    parser.add_argument(
+        "--unforeseen", action="store_true", help="points have an attribute and a member that Cachet has not"
     )
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument(

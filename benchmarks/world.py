@@ -76,7 +76,8 @@ class World:
     `points` is per metric. Ids of points are global, as Cachet's are: block-wise (a metric's points follow
     each other) or `interleaved` (the metrics took turns). The components are 200 for the same share of links
     as in a recorded Cachet, a third, to repeat a component already seen on their list page: those are the
-    links whose status only `incidents/{id}` gives right.
+    links whose status only `incidents/{id}` gives right. Points of an `unforeseen` world have an attribute and a
+    member that no Cachet of today sends.
     """
 
     metrics: int = 0
@@ -84,6 +85,7 @@ class World:
     incidents: int = 0
     components: int = 200
     interleaved: bool = False
+    unforeseen: bool = False
 
     def __post_init__(self) -> None:
         if max(self.points * STEP, self.incidents * INCIDENT_STEP) >= len(_DAYS) * 86_400:
@@ -115,6 +117,8 @@ class World:
             counter = 1 if point_id % 7 else 3
             when = _DAYS[position // PER_DAY] + _TIMES[position % PER_DAY]
             rows.append(_POINT % (point_id, point_id, metric_id, value * counter, value, counter, when, when))
+        if self.unforeseen:
+            rows = [row[:-2] + ',"unit":"ms"},"relationships":{}}' for row in rows]
         return rows
 
     def links(self, incident_id: int) -> list[tuple[int, int]]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import Any, TypedDict
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from cachet_dagster.source.pages import SCANS, Moved, Page, PageReader
-from cachet_dagster.source.points.arrow import page_decoder
+from cachet_dagster.source.points.arrow import PointShape
 from cachet_dagster.source.rows import Row, RowContext, timestamp
 from cachet_dagster.source.stored import Cursor
 
@@ -39,22 +39,24 @@ class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     updated_at: str
 
 
-class _Document(TypedDict, total=False):
-    data: list[_Point]
-    meta: Any
-
-
 def _columns(points: Sequence[_Point]) -> dict[str, Sequence[Any]]:
     return {name: [getattr(point, name) for point in points] for name in _Point.__struct_fields__}
-
-
-decoded = page_decoder(_Document, _columns)
-"""Return a document of Cachet 2's points whose `data` is a PlainPage; None where any of it is odd."""
 
 
 def flatten(resource: Any, context: RowContext) -> Row:
     """Return one point as one row, whatever its shape."""
     return rows.flatten(resource, "metric_points", context)
+
+
+def flatten_attribute(name: str, value: Any, context: RowContext) -> Row:
+    """Return the columns that an attribute becomes."""
+    row = flatten({"id": 0, name: value}, context)
+    del row["id"]
+    return row
+
+
+SHAPE = PointShape(_Point, lambda point: point, lambda points: points, _columns, lambda point: point)
+"""Points of Cachet 2."""
 
 
 async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> tuple[list[Page], bool]:

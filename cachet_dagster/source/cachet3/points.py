@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import msgspec
 
-from cachet_dagster.source.points.arrow import page_decoder
+from cachet_dagster.source.points.arrow import PointShape
+from cachet_dagster.source.rows import Row, RowContext
+
+from .rows import flatten
 
 
 class _Time(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -25,19 +28,18 @@ class _Attributes(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     updated: _Time
 
 
-class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    id: Any
-    type: Any
-    attributes: _Attributes
+def _point(attributes: Any) -> Any:
+    """Return the type of a point. What else a resource of JSON:API may have (links, meta) is of no row."""
+    members = [("id", Any), ("type", Any), ("attributes", attributes), ("relationships", Any, None)]
+    return msgspec.defstruct("Point", members, gc=False)
 
 
-class _Document(TypedDict, total=False):
-    data: list[_Point]
-    links: Any
+def _rows(points: Sequence[Any]) -> list[_Attributes] | None:
+    """Return the attributes of points; None where one is related to something, which is columns of its own."""
+    return None if any(point.relationships for point in points) else [point.attributes for point in points]
 
 
-def _columns(points: Sequence[_Point]) -> dict[str, Sequence[Any]]:
-    rows = [point.attributes for point in points]
+def _columns(rows: Sequence[_Attributes]) -> dict[str, Sequence[Any]]:
     return {
         "id": [row.id for row in rows],
         "metric_id": [row.metric_id for row in rows],
@@ -49,5 +51,12 @@ def _columns(points: Sequence[_Point]) -> dict[str, Sequence[Any]]:
     }
 
 
-decoded = page_decoder(_Document, _columns)
-"""Return a document of Cachet 3's points whose `data` is a PlainPage; None where any of it is odd."""
+def flatten_attribute(name: str, value: Any, context: RowContext) -> Row:
+    """Return the columns that an attribute becomes."""
+    row = flatten({"id": 0, "attributes": {name: value}}, context)
+    del row["id"]
+    return row
+
+
+SHAPE = PointShape(_Attributes, _point, _rows, _columns, lambda point: point["attributes"])
+"""Points of Cachet 3."""

@@ -32,7 +32,7 @@ from cachet_dagster.source.reader import CachetReader, check_order
 from cachet_dagster.source.rows import Row, RowContext, data_of
 from cachet_dagster.source.stored import Cursor
 
-from .arrow import PlainPage, odd_page, split, table_of
+from .arrow import PageDecoder, PlainPage, PointShape, odd_page, split, table_of
 
 STEP_ROWS = 250_000
 """Rows after which what was read is handed over: merging 10,000 at a time costs ten times as much."""
@@ -163,6 +163,7 @@ class _Step(NamedTuple):
 class _PointsRead:
     _listing: Listing
     _strategy: PointsStrategy
+    _decoder: PageDecoder
 
     def __init__(
         self,
@@ -186,6 +187,7 @@ class _PointsRead:
             listing = ENDPOINTS["metric_points"].listing(api.version)
             assert listing is not None
             self._listing, self._strategy = listing, _STRATEGIES[listing.paging]
+            self._decoder = PageDecoder(self._strategy.shape)
             await self._reader.check_token()
             reading = asyncio.ensure_future(self._all(metric_ids, steps))
             getting = asyncio.ensure_future(steps.get())
@@ -364,7 +366,7 @@ class _PointsRead:
             self._listing.path.format(id=metric_id),
             paging.query(number, descending, per_page),
             endpoint="metric_points",
-            decode=self._strategy.decode,
+            decode=self._decoder,
         )
         page = self._parsed(answer, number, descending)
         count.rows += len(page.ids)
@@ -387,6 +389,10 @@ class _PointsRead:
             if not isinstance(data, list):
                 raise NotCachet("the answer is one row where a list was asked for", "", context.endpoint)
             rows = odd_page([self._strategy.flatten(row, context) for row in data])
+        elif rows.extra:
+            rows = self._decoder.with_extra_columns(
+                rows, lambda name, value: self._strategy.flatten_attribute(name, value, context)
+            )
         ids = rows.column("id").to_numpy().tolist()
         if self._listing.paging.ordered:
             check_order(ids, descending, context.endpoint)
@@ -411,8 +417,9 @@ class PointsStrategy:
     """How points are read on where a list is paged in some way, and what its documents hold."""
 
     pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[_Step]]
-    decode: Callable[[bytes], Any]
+    shape: PointShape
     flatten: Callable[[Any, RowContext], Row]
+    flatten_attribute: Callable[[str, Any, RowContext], Row]
 
 
 def _gap(lowest: Page, cursor: Cursor) -> bool:
@@ -432,6 +439,10 @@ def _values(newest: Page) -> list[float | None]:
 
 
 _STRATEGIES: dict[Paging, PointsStrategy] = {
-    BY_ID: PointsStrategy(_PointsRead.upwards, cachet3_points.decoded, flatten),
-    UNSORTED: PointsStrategy(_PointsRead.by_time, cachet2_points.decoded, cachet2_points.flatten),
+    BY_ID: PointsStrategy(
+        _PointsRead.upwards, cachet3_points.SHAPE, flatten, cachet3_points.flatten_attribute
+    ),
+    UNSORTED: PointsStrategy(
+        _PointsRead.by_time, cachet2_points.SHAPE, cachet2_points.flatten, cachet2_points.flatten_attribute
+    ),
 }

@@ -21,14 +21,22 @@ from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
 from cachet_dagster.source import CachetReader, CachetSettings
 from cachet_dagster.source.cachet3 import points as cachet3_points
+from cachet_dagster.source.cachet3.rows import flatten
 from cachet_dagster.source.points import arrow as points_arrow
 from cachet_dagster.source.points import read as metric_points
 from cachet_dagster.source.points.read import MetricStep, read_points, sketch
+from cachet_dagster.source.rows import RowContext
 from cachet_dagster.source.stored import Cursor
 from cachet_dagster_tests import recordings
 from cachet_dagster_tests.conftest import Serve
+from cachet_dagster_tests.source.test_values import rewriting
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+CHANGES = [
+    *("2026-03-29 02:30:00", "2026-03-29 01:30:00", "2026-03-08 02:30:00", "2026-10-04 02:15:00"),
+    *("2026-10-25 02:30:00", "2026-11-01 01:30:00"),
+]
+"""Hours that clocks leave out (in Europe, Britain, America, Australia) or repeat (in Europe, America)."""
 Rows = dict[int, dict[str, Any]]
 
 
@@ -601,8 +609,23 @@ def test_a_sketch_of_any_numbers_is_a_line() -> None:
     assert sketch([1e308, -1e308]) == "█▁"
 
 
-@pytest.fixture
-def plain() -> dict[str, Any]:
+def decoded(body: bytes) -> Any:
+    return points_arrow.PageDecoder(cachet3_points.SHAPE)(body)
+
+
+class RecordedPage(dict[str, Any]):
+    """A page as it was recorded; hypothesis prints it by name."""
+
+    def __repr__(self) -> str:
+        return "<a recorded page>"
+
+
+@pytest.fixture(scope="module", name="recorded")
+def a_recorded_page() -> dict[str, Any]:
+    return RecordedPage(_recorded_page())
+
+
+def _recorded_page() -> dict[str, Any]:
     return next(
         exchange["body"]
         for exchange in recordings.exchanges("v3", "bulk")
@@ -610,8 +633,13 @@ def plain() -> dict[str, Any]:
     )
 
 
+@pytest.fixture
+def plain(recorded: dict[str, Any]) -> dict[str, Any]:
+    return copy.deepcopy(recorded)
+
+
 def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row(plain: dict[str, Any]) -> None:
-    document = cachet3_points.decoded(json.dumps(plain).encode())
+    document = decoded(json.dumps(plain).encode())
 
     assert isinstance(document["data"], points_arrow.PlainPage)
     assert document["data"].column("id").to_pylist() == [row["attributes"]["id"] for row in plain["data"]]
@@ -620,7 +648,7 @@ def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row(plain: dict[st
 @pytest.mark.parametrize(
     "change",
     [
-        lambda row: row["attributes"].update(unit="ms"),
+        lambda row: row["attributes"].update(created_at="2026-01-01 00:00:00"),
         lambda row: row["attributes"].update(value=None),
         lambda row: row["attributes"].update(value="12.5"),
         lambda row: row["attributes"].update(counter=1.5),
@@ -640,7 +668,7 @@ def test_a_page_with_one_odd_point_is_not_taken_for_a_plain_one(
     page = copy.deepcopy(plain)
     change(page["data"][50])
 
-    assert cachet3_points.decoded(json.dumps(page).encode()) is None
+    assert decoded(json.dumps(page).encode()) is None
 
 
 def test_two_odd_times_that_make_up_for_each_other_s_length_are_odd_all_the_same(
@@ -650,13 +678,143 @@ def test_two_odd_times_that_make_up_for_each_other_s_length_are_odd_all_the_same
     page["data"][0]["attributes"]["created"]["string"] += "0"
     page["data"][1]["attributes"]["created"]["string"] = "2026-01-01 00:00:0"
 
-    assert cachet3_points.decoded(json.dumps(page).encode()) is None
+    assert decoded(json.dumps(page).encode()) is None
+
+
+SERVER_TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(
+    lambda at: at.replace(microsecond=0).isoformat(" ")
+)
+NAMES = st.sampled_from(
+    [
+        "unit",
+        "state",
+        "meta",
+        "calc_type",
+        "email",
+        "read_at",
+        "tag_count",
+        "pivot",
+        "Größe",
+        "order",
+        "extra_0",
+    ]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+VALUES = (
+    SCALARS
+    | st.text(max_size=5)
+    | SERVER_TIMES
+    | st.lists(SCALARS, max_size=2)
+    | st.dictionaries(st.sampled_from(["human", "value", "string", "zone"]), st.text(max_size=3), max_size=3)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=2), min_size=3, max_size=3), st.booleans())
+def test_attributes_that_nobody_foresaw_are_columns_as_row_by_row_but_decoded_like_the_others(
+    recorded: dict[str, Any], extra: list[dict[str, Any]], empty: bool
+) -> None:
+    page = {"data": copy.deepcopy(recorded["data"][:3])}
+    for row, more in zip(page["data"], extra, strict=True):
+        row["attributes"].update(more)
+        row.update({"relationships": {}, "links": {"self": "/"}} if empty else {})
+    context = RowContext(ZoneInfo("UTC"), "hash", START, "metric_points")
+    decoder = points_arrow.PageDecoder(cachet3_points.SHAPE)
+    read = decoder(json.dumps(page).encode())["data"]
+
+    fast = decoder.with_extra_columns(
+        read, lambda name, value: cachet3_points.flatten_attribute(name, value, context)
+    )
+
+    slow = points_arrow.odd_page([flatten(row, context) for row in page["data"]])
+    assert isinstance(read, points_arrow.PlainPage)
+    assert by_column(points_arrow.table_of([fast], context.zone)) == by_column(
+        points_arrow.table_of([slow], context.zone)
+    )
+
+
+def by_column(table: pa.Table) -> dict[str, list[Any]]:
+    return {name: table.column(name).to_pylist() for name in sorted(table.column_names)}
+
+
+@pytest.mark.parametrize("extra", [{"unit": "ms"}, {"ratio": 0.5, "tags": ["a"]}])
+def test_an_oddity_costs_its_page_only(extra: dict[str, Any], recorded: dict[str, Any]) -> None:
+    decoder = points_arrow.PageDecoder(cachet3_points.SHAPE)
+    plain, with_extra, odd = ({"data": copy.deepcopy(recorded["data"])} for _ in range(3))
+    with_extra["data"][7]["attributes"].update(extra)
+    odd["data"][7]["attributes"].update(extra, value=None)
+
+    kinds = [
+        type((decoder(json.dumps(page).encode()) or {}).get("data"))
+        for page in (with_extra, odd, plain, with_extra)
+    ]
+
+    assert kinds == [points_arrow.PlainPage, type(None), points_arrow.PlainPage, points_arrow.PlainPage]
+
+
+def test_a_server_that_makes_up_names_is_learned_from_no_further_than_a_bound(
+    recorded: dict[str, Any],
+) -> None:
+    decoder = points_arrow.PageDecoder(cachet3_points.SHAPE)
+    kinds = []
+    for number in range(80):
+        page = {"data": copy.deepcopy(recorded["data"][:1])}
+        page["data"][0]["attributes"][f"name_{number}"] = number
+        kinds.append(decoder(json.dumps(page).encode()) is not None)
+
+    assert kinds == [True] * 64 + [False] * 16
+
+
+def test_an_attribute_that_nobody_foresaw_arrives_as_a_column_from_the_first_page_to_the_last(
+    serve: Serve,
+) -> None:
+    def units(path: str, document: Any) -> None:
+        if path.endswith("/points"):
+            for row in document["data"]:
+                row["attributes"]["unit"] = f"u{row['id']}"
+                row["relationships"] = {}
+
+    world = World.generate(metrics=1, points=350)
+    warehouse = Warehouse()
+
+    warehouse.load(reader_of(serve(world, middleware=[rewriting(units)])))
+
+    assert {number: row.pop("unit") for number, row in warehouse.rows.items()} == {
+        n: f"u{n}" for n in range(1, 351)
+    }
+    assert warehouse.rows == truth(world)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(SERVER_TIMES | st.sampled_from(CHANGES), min_size=1, max_size=3),
+    st.timezone_keys(allow_prefix=False),
+)
+def test_a_local_time_is_the_same_instant_by_columns_and_row_by_row(
+    recorded: dict[str, Any], texts: list[str], zone: str
+) -> None:
+    page = {"data": copy.deepcopy(recorded["data"][: len(texts)])}
+    for row, text in zip(page["data"], texts, strict=True):
+        row["attributes"]["created"]["string"] = text
+    context = RowContext(ZoneInfo(zone), "keep", START, "metric_points")
+    fast = points_arrow.PageDecoder(cachet3_points.SHAPE)(json.dumps(page).encode())["data"]
+
+    slow = points_arrow.odd_page([flatten(row, context) for row in page["data"]])
+
+    assert by_column(points_arrow.table_of([fast], context.zone)) == by_column(
+        points_arrow.table_of([slow], context.zone)
+    )
 
 
 @pytest.mark.parametrize("newest_is_odd", [False, True])
 def test_of_a_point_on_two_pages_the_first_one_s_is_taken(newest_is_odd: bool, plain: dict[str, Any]) -> None:
     utc = ZoneInfo("UTC")
-    page = cachet3_points.decoded(json.dumps(plain).encode())["data"]
+    page = decoded(json.dumps(plain).encode())["data"]
     one = points_arrow.table_of([page], utc).slice(0, 1)
     odd = one.set_column(3, "counter", pa.array([9]))
 
@@ -667,4 +825,4 @@ def test_of_a_point_on_two_pages_the_first_one_s_is_taken(newest_is_odd: bool, p
 
 
 def test_an_answer_without_data_is_no_empty_page() -> None:
-    assert cachet3_points.decoded(b'{"links": {}}') is None
+    assert decoded(b'{"links": {}}') is None
