@@ -193,7 +193,10 @@ class _Truth:
     def at(self, text: str | None) -> datetime | None:
         if text is None:
             return None
-        return datetime.fromisoformat(text).replace(tzinfo=self.zone).astimezone(timezone.utc)
+        local = datetime.fromisoformat(text).replace(tzinfo=self.zone)
+        # PHP 7.4 takes an ambiguous hour for the second one east of Greenwich.
+        offset = local.utcoffset()
+        return local.replace(fold=int(bool(offset and offset.days >= 0))).astimezone(timezone.utc)
 
     def times(self, row: Mapping[str, Any]) -> Row:
         return {"created_at": self.at(row["created_at"]), "updated_at": self.at(row["updated_at"])}

@@ -246,7 +246,11 @@ def _zone(name: str) -> tzinfo:
 
 @lru_cache(maxsize=200_000)
 def _moved(stored: str, source: tzinfo, target: tzinfo) -> datetime:
-    return datetime.strptime(stored, _FORMAT).replace(tzinfo=source).astimezone(target)
+    moment = datetime.strptime(stored, _FORMAT).replace(tzinfo=source)
+    if (moment.utcoffset() or timedelta(0)) > timedelta(0):
+        # PHP 7.4 reads an ambiguous hour as the second one east of Greenwich, as the first one west of it.
+        moment = moment.replace(fold=1)
+    return moment.astimezone(target)
 
 
 def _printed(value: float) -> float:

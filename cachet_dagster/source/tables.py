@@ -244,7 +244,11 @@ _DECLARED = (
             Column("value", "double", "Value, in the metric's unit."),
             Column("counter", "bigint", "How often it was reported within the metric's threshold."),
             Column("calculated_value", "double", "value × counter."),
-            *_TIMES,
+            _at(
+                "created_at",
+                "When it was measured; wrong by the server's offset on a Cachet 2.4 whose APP_TIMEZONE is not UTC",
+            ),
+            _at("updated_at", "When the row was last changed"),
         ),
         "Points of metrics, merged on id.",
         (Reference("metric_id", "metrics"),),
@@ -294,8 +298,17 @@ _DECLARED = (
             Column(
                 "global", "bool", 'Whether subscribed to everything. An SQL keyword: quote it ("global").'
             ),
-            Column("verified", "bool", "Whether the address was confirmed."),
-            _at("verified_at", "When the address was confirmed"),
+            Column(
+                "verified",
+                "bool",
+                "Whether the address was confirmed; null where a Cachet 2 gives its date without a time, which is "
+                "then the same for a null.",
+            ),
+            _at(
+                "verified_at",
+                "When the address was confirmed; a Cachet 2 tells the day only, and none where its language or date "
+                "format cannot be read",
+            ),
             _META,
             *_TIMES,
             Column(

@@ -324,10 +324,10 @@ def load_metric_points(
     wanted = metric_ids or [int(key) for key in metric_keys(page, context.instance)]
     points = PointsLoad(connection.settings, warehouse, connection.log)
     metrics: dict[int, tuple[int, int]] = {}
-    failures: list[str] = []
+    failed: dict[int, CachetError] = {}
     for done in points.run(wanted, full_refresh=config.full_refresh):
         if done.error:
-            failures.append(str(done.error))
+            failed[done.metric_id] = done.error
             continue
         metrics[done.metric_id] = done.before, done.before + done.new - done.deleted
         yield AssetMaterialization(
@@ -346,6 +346,7 @@ def load_metric_points(
                 "demo": connection.demo,
             },
         )
+    failures = _sentences(failed)
     if config.prune:
         listed = points.reader.read(["metrics"])["metrics"]
         if listed.error:
@@ -450,6 +451,24 @@ def _summary(reads: Iterable[EndpointRead], requests: int) -> str:
         lines.append(f"{line}  {read.error}" if read.error else line)
     lines.append(f"{requests:,} requests in all, with finding out which API it is and checking the token")
     return "\n".join(lines)
+
+
+def _sentences(failed: Mapping[int, CachetError]) -> list[str]:
+    """Return why metrics failed, what is the same for several of them once, with their ids."""
+    alike: dict[str, list[int]] = {}
+    for metric_id, error in failed.items():
+        alike.setdefault(str(error).replace(f"metric {metric_id}", _METRIC), []).append(metric_id)
+    return [sentence.replace(_METRIC, _named(ids)) for sentence, ids in alike.items()]
+
+
+def _named(metric_ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, metric_ids[:10]))
+    more = f" and {len(metric_ids) - 10:,} more" if len(metric_ids) > 10 else ""
+    return f"metric{'s' if len(metric_ids) > 1 else ''} {shown}{more}"
+
+
+# Stands for the metric while sentences are compared; no server's text has it.
+_METRIC = "metric \0"
 
 
 def _raise_failures(page: StatusPage, failures: Sequence[str], *, loaded_any: bool) -> None:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from cachet_dagster.source.listing import Parsed, Shape, Suspect
 from cachet_dagster.source.rows import Row, RowContext, data_of, personal, row_id, storable, timestamp
@@ -159,20 +158,28 @@ def _suspects(resource: Mapping[str, Any], table: str, context: RowContext) -> I
             if verified and _verified_now(value, at, context):
                 yield Suspect(name, value, context.at, {"verified": True, "verified_at": at})
         elif _moment(name, value, table, context) is None:
-            yield Suspect(name, value, context.at, {name: timestamp(value, _zone(table, context))})
+            yield Suspect(name, value, context.at, {name: _time(value, table, context)})
 
 
 def _moment(name: str, value: Any, table: str, context: RowContext) -> Any:
     """Return a time as UTC, the current time as a null."""
-    at = timestamp(value, _zone(table, context))
+    at = _time(value, table, context)
     if isinstance(at, datetime) and (table, name) not in _NEVER_NULL and _is_now(at, context):
         return None
     return at
 
 
-def _zone(table: str, context: RowContext) -> ZoneInfo:
-    # A template's times are printed as they are stored, in the server's own zone.
-    return context.server_zone if table == "incident_templates" else context.zone
+def _time(value: Any, table: str, context: RowContext) -> Any:
+    """Return a time as UTC; a template's is printed as it is stored, in the server's own zone."""
+    if table != "incident_templates":
+        return timestamp(value, context.zone)
+    at = timestamp(value, context.server_zone)
+    if isinstance(at, datetime):
+        local = at.astimezone(context.server_zone)
+        if (local.utcoffset() or timedelta(0)) > timedelta(0):
+            # As the server's PHP reads all other times: an ambiguous hour is the second one east of Greenwich.
+            at = local.replace(fold=1).astimezone(at.tzinfo)
+    return at
 
 
 def _is_now(at: datetime, context: RowContext) -> bool:

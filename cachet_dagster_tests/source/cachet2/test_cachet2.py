@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -399,6 +400,27 @@ def test_times_are_the_same_instants_whatever_zone_the_page_is_set_to(page_zone,
 
     expected = expected_tables(WORLD, admin=True, page=server.url, zone=app_zone)
     assert row_differences(rows, expected) == []
+
+
+@pytest.mark.parametrize(
+    ("app_zone", "hour"),
+    [("Europe/Paris", "2025-10-26 02:30:00"), ("America/New_York", "2025-11-02 01:30:00")],
+)
+def test_an_ambiguous_hour_in_autumn_is_the_one_that_php_takes_it_for_in_every_table(app_zone, hour):
+    world = Cachet2World()
+    row = {"created_at": hour, "updated_at": hour}
+    world.add("incidents", name="Incident", **row)
+    world.add("incident_templates", name="T", slug="t", template="", **row)
+
+    with serving(world) as server:
+        server.settings.app_timezone = app_zone
+        reads = reader_of(server, settings={"timezone": app_zone}).read(["incidents", "incident_templates"])
+
+    second = app_zone == "Europe/Paris"
+    at = datetime.fromisoformat(hour).replace(tzinfo=ZoneInfo(app_zone), fold=int(second))
+    assert {reads[name].rows[name][0]["created_at"] for name in ("incidents", "incident_templates")} == {
+        at.astimezone(timezone.utc)
+    }
 
 
 def test_a_german_server_loads_the_same_but_for_the_day_of_a_verification():
