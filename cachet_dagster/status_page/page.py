@@ -228,19 +228,19 @@ class StatusPage:
         """Raise SettingsError where a value that is not read from the environment cannot be used."""
         try:
             settings = replace(self, token=SecretStr("unused"), token_variable=None).settings()
-            self._database(settings, settings.database, lambda _: None)
+            self._warehouse(settings, lambda _: None)
             self.automation.validate_values()
         except SettingsError as error:
             raise SettingsError(self.text(error.what), self.text(error.remedy)) from None
 
     def place(self) -> tuple[str, str] | None:
-        """Return the database and the dataset as they are now; None where a setting cannot be used."""
+        """Return the warehouse and its dataset as they are now; None where a setting cannot be used."""
         try:
             settings = replace(self, token=SecretStr("unused"), token_variable=None).settings()
-            database = self._database(settings, settings.database, lambda _: None)
+            warehouse = self._warehouse(settings, lambda _: None)
         except SettingsError:
             return None
-        return database.name, database.dataset
+        return warehouse.name, warehouse.dataset
 
     def text(self, message: str) -> str:
         """Return a message with the settings that it names called as whoever set them calls them."""
