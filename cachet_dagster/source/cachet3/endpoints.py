@@ -1,4 +1,4 @@
-"""How Cachet 3 is asked for each endpoint."""
+"""The requests for each endpoint of Cachet 3."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ LISTINGS: Mapping[str, Listing] = {
     "versions": _listing("version", VERSION, parse=observation),
     "dashboards": _listing("me", Shape("dashboards"), private=True, optional=True),
 }
-"""Endpoint → how it is asked for. All that Cachet 3 offers and the project loads."""
+"""Endpoint → its requests. All that Cachet 3 offers and the project loads."""

@@ -27,7 +27,7 @@ class Api:
     zone: str = ""
 
     def auth(self, api_key: str | None) -> dict[str, str]:
-        """Return the headers of a request: the API's own, and that with the token unless a guest asks."""
+        """Return the headers of a request: the API's own, and that with the token unless it is a guest's."""
         return {**self.headers, **({self.header: self.token(api_key)} if api_key else {})}
 
 

@@ -1,4 +1,4 @@
-"""A circuit breaker: a server that answers nothing is not asked by every request, and is noticed when it is back.
+"""A circuit breaker: a server that answers nothing gets few requests, and is noticed when it is back.
 
 After a number of requests in a row without any answer the circuit opens, and requests wait instead of being sent.
 Now and then one goes through as a probe (half-open); its answer closes the circuit, and all go on. A probe's

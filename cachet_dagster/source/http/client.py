@@ -352,7 +352,7 @@ class CachetClient:
             target = url.join(URL(location))
         except ValueError:
             target = URL()
-        # The address compared is the very object that is asked, so that no two readings of it can differ.
+        # The address compared is the very object that is requested, so that no two readings of it can differ.
         same = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
         if not same or target.user or target.password:
             where = f"{target.scheme}://{target.host}" if target.host else "nowhere"

@@ -1,6 +1,6 @@
 """What the server's rate limit grants, spent before sending, so that no request is sent to be refused.
 
-Cachet counts requests in a fixed window that starts at the first one, and says after each answer what is
+Cachet counts requests in a fixed window that starts at the first one, and names in each answer what is
 left. A window is therefore opened with a single request; its answer tells the grant, which is reserved
 request by request. Where the end of a window is unknown it is taken as the first answer seen plus a
 whole window, which is never too early. All readers of a bucket pause and go on together, in whichever
@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-# A window that the server keeps in whole seconds may end this much later than it said.
+# A window that the server keeps in whole seconds may end this much later than it announced.
 MARGIN = 0.25
 
 # An opener whose answer takes longer than this is not waited for: a server that hangs must not get
@@ -199,7 +199,7 @@ class RateLimiter:
         # Another opener may have been quicker.
         opens = reservation.opens and now >= self._ends
         if status == 429:
-            # A server that refuses again and again, whatever it says, gets ever fewer requests.
+            # A server that refuses again and again, whatever it announces, gets ever fewer requests.
             self._refused += reservation.opens
             least = min(self._window, MARGIN * 2**self._refused) if self._refused > 1 else 0.0
             self._open(0, now + max(_pause(headers, self._window), least), math.inf)

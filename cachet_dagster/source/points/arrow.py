@@ -258,7 +258,7 @@ def table_of(pages: Sequence[PlainPage | pa.Table], zone: ZoneInfo) -> pa.Table:
         alike: list[Any] = list(group)
         whole += [_plain_table(alike, zone)] if kind is PlainPage else alike
     table = pa.concat_tables(whole, promote_options="default")
-    # dlt declares the key as never null, and warns for each batch whose schema says otherwise.
+    # dlt declares the key as never null, and warns for each batch whose schema has it otherwise.
     table = table.cast(pa.schema([at.with_nullable(at.name != "id") for at in table.schema]))
     return by_id(table)
 
@@ -276,8 +276,8 @@ def _plain_table(pages: Sequence[PlainPage], zone: ZoneInfo) -> pa.Table:
         columns[name] = times
         if times.null_count:
             odd = [
-                None if at else storable(said)
-                for said, at in zip(text.to_pylist(), times.to_pylist(), strict=True)
+                None if at else storable(printed)
+                for printed, at in zip(text.to_pylist(), times.to_pylist(), strict=True)
             ]
             columns[f"{name}__v_text"] = pa.array(odd, pa.string())
     return pa.table({**columns, **_extra_arrays(pages)})

@@ -1,7 +1,7 @@
 """Points of metrics: Arrow batches, read from where the destination ends, one request where nothing is new.
 
 The cursor is the highest id that the destination holds for a metric. Ids are read upwards in steps that
-are proven complete, and the newest page is handed over last, so that at whatever moment a load is killed,
+are proven complete, and the newest page is emitted last, so that at whatever moment a load is killed,
 what is stored has no gap. The newest page is read again at each load, since points change.
 """
 
@@ -35,13 +35,13 @@ from cachet_dagster.source.stored import Cursor
 from .arrow import PageDecoder, PlainPage, PointShape, odd_page, split, table_of
 
 STEP_ROWS = 250_000
-"""Rows after which what was read is handed over: merging 10,000 at a time costs ten times as much."""
+"""Rows after which what was read is emitted: merging 10,000 at a time costs ten times as much."""
 
 STEP_SECONDS = 60.0
-"""Seconds after which it is handed over all the same."""
+"""Seconds after which it is emitted all the same."""
 
 PAUSE_SECONDS = 5.0
-"""Seconds without more after which it is handed over too: reading pauses, for the rate limit perhaps."""
+"""Seconds without more after which it is emitted too: reading pauses, for the rate limit perhaps."""
 
 SKETCHED = 40
 """How many of the newest values a metric's sketch shows."""
@@ -63,7 +63,7 @@ class MetricStep:
         read: Points read for it so far, those read again included.
         requests: Requests spent on it so far.
         newest: Values of its newest points, oldest first, with the last step only.
-        error: Why it could not be read on; what was handed over before stands.
+        error: Why it could not be read on; what was emitted before stands.
         whole: Whether this step alone holds every point that the metric has, so that any other is gone.
     """
 
@@ -81,7 +81,7 @@ class MetricStep:
 class Pace:
     """How fast points are being read: pages and rows so far, since when, metrics done and under way.
 
-    `parts` holds, for metrics of which something is handed over, how much of each that is (0 to 1).
+    `parts` holds, for metrics of which something is emitted, how much of each that is (0 to 1).
     """
 
     pages: int = 0
@@ -103,7 +103,7 @@ class Pace:
         )
 
     def step_pages(self, granted: int | None) -> int:
-        """Return the pages a metric may read before it hands them over, within `step_rows` and STEP_SECONDS."""
+        """Return the pages a metric may read before it emits them, within `step_rows` and STEP_SECONDS."""
         seconds = time.monotonic() - self.started
         if self.pages >= _FIRST_STEP_PAGES and seconds > 1:
             wanted = int(self.pages / seconds * STEP_SECONDS)
@@ -132,7 +132,7 @@ def read_points(
         cursors: How far each metric is loaded; one that is missing is read from the start.
         full_refresh: Read all points from the start.
         progress: Called now and then.
-        step_rows: Rows after which what was read is handed over.
+        step_rows: Rows after which what was read is emitted.
 
     Raises:
         CachetError: Nothing could be read at all. A single metric's failure is in its last step.
@@ -245,47 +245,11 @@ class _PointsRead:
         await steps.put(None)
 
     async def _metric(self, metric_id: int, steps: asyncio.Queue[MetricStep | None]) -> None:
-        count = _Count()
-        read = partial(self._page, metric_id, count)
-        cursor = self._cursors.get(metric_id, Cursor())
-        handed = _BELOW_ALL
-
-        def step(pages: Sequence[Page], **last: Any) -> MetricStep:
-            # Steps of one read may be merged at once, and a merge takes each id once only.
-            rows = table_of([page.rows for page in pages], self._reader.zone)
-            _, rows = split(rows, handed)
-            return MetricStep(metric_id, rows, read=count.rows, requests=count.requests, **last)
-
+        """Read a metric to its end; whatever fails is the error of its last step."""
+        progress = _Progress(metric_id, self._cursors.get(metric_id, Cursor()))
         try:
-            for scan in range(SCANS):
-                try:
-                    async for pages, last, whole in self._strategy.pages(self, read, cursor):
-                        if last:
-                            await steps.put(step(pages, last=True, newest=_values(pages[0]), whole=whole))
-                            continue
-                        done = step(pages)
-                        rows = done.rows.num_rows
-                        handed = pages[-1].ids[-1]
-                        # The generators on the way hold this list; its rows are in the step now.
-                        pages.clear()
-                        await steps.put(done)
-                        del done
-                        # Until it is in a batch: one may wait while another is loaded and the next is read,
-                        # so that memory stays flat.
-                        await steps.join()
-                        self._pace.parts[metric_id] = count.part(handed)
-                        cursor = Cursor(cursor.rows + rows, handed)
-                    return
-                except Moved as moved:
-                    # What can say why has scanned often enough itself.
-                    if scan == SCANS - 1 or str(moved):
-                        raise Unstable(
-                            f"points of metric {metric_id}: {moved}"
-                            if str(moved)
-                            else f"points of metric {metric_id} kept being deleted while they were read",
-                            "Run again when the page is quieter.",
-                            "metric_points",
-                        ) from None
+            await self._scans(progress, steps)
+            return
         except NotFound:
             error: CachetError = NotFound(
                 f"Cachet shows no metric {metric_id}, to this token at least",
@@ -300,7 +264,48 @@ class _PointsRead:
                 "",
                 "metric_points",
             )
-        await steps.put(step([], last=True, error=error))
+        await steps.put(self._step(progress, [], last=True, error=error))
+
+    async def _scans(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
+        """Scan a metric, again where rows moved, each time from where the last proven step ended."""
+        for scan in range(SCANS):
+            try:
+                return await self._scan(progress, steps)
+            except Moved as moved:
+                # What can say why has scanned often enough itself.
+                if scan == SCANS - 1 or str(moved):
+                    raise Unstable(
+                        f"points of metric {progress.metric_id}: {moved}"
+                        if str(moved)
+                        else f"points of metric {progress.metric_id} kept being deleted while they were read",
+                        "Run again when the page is quieter.",
+                        "metric_points",
+                    ) from None
+
+    async def _scan(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
+        read = partial(self._page, progress)
+        async for pages, last, whole in self._strategy.pages(self, read, progress.cursor):
+            if last:
+                newest = _values(pages[0])
+                await steps.put(self._step(progress, pages, last=True, newest=newest, whole=whole))
+                continue
+            step = self._step(progress, pages)
+            progress.cursor = Cursor(progress.cursor.rows + step.rows.num_rows, pages[-1].ids[-1])
+            progress.emitted = pages[-1].ids[-1]
+            # The generators on the way hold this list; its rows are in the step now.
+            pages.clear()
+            await steps.put(step)
+            del step
+            # Until it is in a batch: one may wait while another is loaded and the next is read,
+            # so that memory stays flat.
+            await steps.join()
+            self._pace.parts[progress.metric_id] = progress.part
+
+    def _step(self, progress: _Progress, pages: Sequence[Page], **last: Any) -> MetricStep:
+        # Steps of one read may be merged at once, and a merge takes each id once only.
+        rows = table_of([page.rows for page in pages], self._reader.zone)
+        _, rows = split(rows, progress.emitted)
+        return MetricStep(progress.metric_id, rows, read=progress.rows, requests=progress.requests, **last)
 
     async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
         """Yield what is new by id, the newest pages last."""
@@ -353,27 +358,26 @@ class _PointsRead:
 
     async def _page(
         self,
-        metric_id: int,
-        count: _Count,
+        progress: _Progress,
         number: int,
         *,
         descending: bool = False,
         per_page: int = PER_PAGE,
     ) -> Page:
-        count.requests += 1
+        progress.requests += 1
         paging = self._listing.paging
         answer = await self._reader.client.get(
-            self._listing.path.format(id=metric_id),
+            self._listing.path.format(id=progress.metric_id),
             paging.query(number, descending, per_page),
             endpoint="metric_points",
             decode=self._decoder,
         )
         page = self._parsed(answer, number, descending)
-        count.rows += len(page.ids)
+        progress.rows += len(page.ids)
         if page.ids:
             low, high = sorted((page.ids[0], page.ids[-1]))
-            count.lowest = min(count.lowest or low, low)
-            count.highest = max(count.highest, high)
+            progress.lowest = min(progress.lowest or low, low)
+            progress.highest = max(progress.highest, high)
         self._pace.pages += 1
         self._pace.rows += len(page.ids)
         if self._pace.pages % 50 == 0:
@@ -401,15 +405,21 @@ class _PointsRead:
 
 
 @dataclass
-class _Count:
+class _Progress:
+    """How far a metric is read: its cursor, requests, rows, the range of ids seen, and the highest id emitted."""
+
+    metric_id: int
+    cursor: Cursor
     requests: int = 0
     rows: int = 0
     lowest: float = 0
     highest: float = 0
+    emitted: int = _BELOW_ALL
 
-    def part(self, handed: int) -> float:
-        """Return how much of the ids seen lies at or below the one handed over."""
-        return (handed - self.lowest) / max(1, self.highest - self.lowest)
+    @property
+    def part(self) -> float:
+        """How much of the ids seen lies at or below the highest one emitted."""
+        return (self.emitted - self.lowest) / max(1, self.highest - self.lowest)
 
 
 @dataclass(frozen=True)
