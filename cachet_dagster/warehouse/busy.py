@@ -7,3 +7,5 @@ from cachet_dagster.source.errors import CachetError
 
 class DatabaseBusy(CachetError):
     """Somebody else holds the database."""
+
+    retryable = True

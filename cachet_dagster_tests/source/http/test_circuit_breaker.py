@@ -20,6 +20,7 @@ from cachet_dagster.source.errors import (
 )
 from cachet_dagster.source.http.circuit_breaker import THRESHOLD
 from cachet_dagster.source.points.read import MetricStep, read_points
+from cachet_dagster.warehouse.busy import DatabaseBusy
 from cachet_dagster_tests.faults.server import Exchange, FaultServer, says, talks_gibberish, well
 
 METRICS = 40
@@ -94,7 +95,7 @@ def test_one_endpoint_that_fails_with_an_answer_opens_no_circuit(server: FaultSe
 
 
 def test_an_error_tells_whether_it_may_pass_by_itself() -> None:
-    passing = (Unreachable, Unstable)
+    passing = (Unreachable, Unstable, DatabaseBusy)
     lasting = (CertificateInvalid, NotCachet, NotUnderstood, Refused, SettingsError)
 
     assert [error("x").about("incidents").retryable for error in passing] == [True] * len(passing)
