@@ -84,6 +84,10 @@ class PointsConfig(Config):
         description="Read the metrics' points from the start; points deleted in Cachet disappear.",
     )
     prune: bool = Field(default=False, description="Remove the points of metrics that Cachet lists no more.")
+    accept_loss: bool = Field(
+        default=False,
+        description="Delete points whatever share of them goes: what CACHET_MAX_LOSS stops is let through once.",
+    )
 
 
 def tables_asset(page: StatusPage) -> AssetsDefinition:
@@ -322,12 +326,16 @@ def load_metric_points(
     with warehouse.reading() as query:
         check_page(query, connection.identity, connection.page.moved_from, _place(connection))
     wanted = metric_ids or [int(key) for key in metric_keys(page, context.instance)]
-    points = PointsLoad(connection.settings, warehouse, connection.log)
+    max_loss = 1.0 if config.accept_loss else connection.page.max_loss
+    points = PointsLoad(connection.settings, warehouse, connection.log, max_loss=max_loss)
     metrics: dict[int, tuple[int, int]] = {}
+    refused: dict[int, tuple[int, int]] = {}
     failed: dict[int, CachetError] = {}
     for done in points.run(wanted, full_refresh=config.full_refresh):
         if done.error:
             failed[done.metric_id] = done.error
+            if isinstance(done.error, SuddenLoss):
+                refused[done.metric_id] = done.before, done.left
             continue
         metrics[done.metric_id] = done.before, done.before + done.new - done.deleted
         yield AssetMaterialization(
@@ -356,10 +364,13 @@ def load_metric_points(
                 "Nothing was pruned: whether the token shows all metrics cannot be told just now."
             )
         else:
-            pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
-            context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
-    if metrics:
-        yield from _points_checks(page, context, connection, points.reader, metrics)
+            try:
+                pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
+                context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
+            except SuddenLoss as error:
+                failures.append(str(error))
+    if metrics or refused:
+        yield from _points_checks(page, context, connection, points.reader, metrics, refused, config)
     _raise_failures(page, failures, loaded_any=bool(metrics))
 
 
@@ -369,19 +380,29 @@ def _points_checks(
     connection: Connection,
     reader: CachetReader,
     metrics: Mapping[int, tuple[int, int]],
+    refused: Mapping[int, tuple[int, int]],
+    config: PointsConfig,
 ) -> Iterator[AssetCheckResult]:
+    """Yield the checks of the points; where metrics would have lost too many, the one that speaks of it alone."""
+    judged = refused or metrics
     loaded = Loaded(
-        before=sum(rows for rows, _ in metrics.values()),
-        rows=sum(rows for _, rows in metrics.values()),
-        metrics=metrics,
+        before=sum(rows for rows, _ in judged.values()),
+        rows=sum(rows for _, rows in judged.values()),
+        metrics=judged,
         at=reader.clock or datetime.now(timezone.utc),
         max_loss=connection.page.max_loss,
+        loss_accepted=config.accept_loss,
     )
     by_table = {"metric_points": loaded}
+    of_refused = by_table if refused else {}
     if isinstance(context, AssetExecutionContext):
-        yield from check_results(page, connection.warehouse, context.selected_asset_check_keys, by_table)
+        yield from check_results(
+            page, connection.warehouse, context.selected_asset_check_keys, by_table, refused=of_refused
+        )
         return
-    for result in check_results(page, connection.warehouse, check_keys(page, "metric_points"), by_table):
+    for result in check_results(
+        page, connection.warehouse, check_keys(page, "metric_points"), by_table, refused=of_refused
+    ):
         evaluation: Any = AssetCheckEvaluation(
             asset_key=page.asset_key("metric_points"),
             check_name=str(result.check_name),

@@ -25,6 +25,7 @@ from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
 
 from .load import load
+from .loss import SuddenLoss, loss_error, sudden_loss
 from .protocol import Session, Warehouse
 
 TOLD_SECONDS = 10.0
@@ -47,6 +48,7 @@ class MetricLoaded:
         new: Rows added.
         changed: Rows that differed from the stored ones.
         deleted: Rows that were gone in Cachet, where the metric was read whole.
+        left: Rows that Cachet has left of it, where it was read whole and so many are gone that they are kept.
         total: Rows in the database afterwards.
         first_at: Time of its first point (UTC).
         last_at: Time of its last point (UTC).
@@ -61,6 +63,7 @@ class MetricLoaded:
     new: int = 0
     changed: int = 0
     deleted: int = 0
+    left: int = 0
     total: int = 0
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -78,12 +81,14 @@ class PointsLoad:
         warehouse: Where to load.
         log: Told in words what a person may want to know while waiting.
         step_rows: Rows after which what was read is loaded.
+        max_loss: Share of a metric's rows, or of all when pruning, that may be deleted at once.
     """
 
     settings: CachetSettings
     warehouse: Warehouse
     log: Callable[[str], None]
     step_rows: int = STEP_ROWS
+    max_loss: float = 1.0
     reader: CachetReader = field(init=False)
     _told: float = field(init=False, default_factory=time.monotonic)
 
@@ -141,6 +146,12 @@ class PointsLoad:
                     fewer = step.whole and sum(map(len, ids)) < stored
                     if step.error is None and (full_refresh or fewer):
                         present[step.metric_id] = ids
+                for metric_id, ids in [*present.items()]:
+                    before, left = cursors.get(metric_id, Cursor()).rows, sum(map(len, ids))
+                    if sudden_loss(before, left, self.max_loss):
+                        del present[metric_id]
+                        loaded[metric_id].left = left
+                        loaded[metric_id].error = self._loss(f"metric {metric_id}", before, left)
                 for metric_id, rows in self._delete_gone(present).items():
                     loaded[metric_id].deleted = rows
                 totals = self._totals([step.metric_id for step in finished])
@@ -154,12 +165,23 @@ class PointsLoad:
             self.log(str(pace))
 
     def prune(self, metric_ids: Sequence[int]) -> int:
-        """Remove the points of all metrics but these, and return how many rows that were."""
+        """Remove the points of all metrics but these, and return how many rows that were.
+
+        Raises:
+            SuddenLoss: That would be more than may be deleted at once; all rows are kept.
+        """
         with self.warehouse.writing() as session:
             if not session.columns(_TABLE):
                 return 0
+            held = {metric_id: cursor.rows for metric_id, cursor in read_cursors(session).items()}
+            before, left = sum(held.values()), sum(held.get(metric_id, 0) for metric_id in set(metric_ids))
+            if sudden_loss(before, left, self.max_loss):
+                raise self._loss("the table", before, left)
             kept = pa.chunked_array([pa.array(metric_ids, pa.int64())])
             return session.delete_absent(_TABLE, "metric_id IS NOT NULL", "metric_id", kept)
+
+    def _loss(self, what: str, before: int, left: int) -> SuddenLoss:
+        return loss_error(f"{_TABLE}: {what}", before, left, self.max_loss, _TABLE)
 
     def _merge(
         self, batch: Sequence[MetricStep], highest: dict[int, int]
@@ -269,7 +291,7 @@ def _by_metric(rows: pa.Table) -> Counter[int]:
 
 def _described(loaded: MetricLoaded, step: MetricStep, total: Cursor) -> MetricLoaded:
     loaded.metric_id = step.metric_id
-    loaded.read, loaded.requests, loaded.error = step.read, step.requests, step.error
+    loaded.read, loaded.requests, loaded.error = step.read, step.requests, step.error or loaded.error
     loaded.total, loaded.first_at, loaded.last_at = total.rows, total.first_at, total.last_at
     loaded.sketch = sketch(step.newest)
     return loaded
