@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import sqlglot
 
+from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.tables import COMPONENT_STATUS, TABLES, Table
 
 from . import calendars
@@ -63,6 +64,36 @@ class SloTarget:
     scope_id: int | None = None
     policy: str = DEFAULT_POLICY
     window_days: int = 28
+
+    @classmethod
+    def parse(cls, text: str) -> SloTarget:
+        """Return the promise that a text names: `component=0.999`, `page=0.99/90`, `group:3=0.9995/28/strict`.
+
+        Raises:
+            SettingsError: It names none.
+        """
+        found = _TARGET.fullmatch(text.strip())
+        if found is None or int(found["days"] or 28) not in calendars.WINDOWS:
+            days = ", ".join(map(str, calendars.WINDOWS))
+            raise SettingsError(
+                f"{text!r} is no target of uptime",
+                "Set CACHET_SLO_TARGETS to such as component=0.999, component:7=0.9995/90/strict, page=0.99: a share "
+                f"from 0 to 1, then days ({days}) and a policy if need be.",
+            )
+        scope, number = found["scope"], found["id"]
+        return cls(
+            float(found["target"]),
+            scope,  # pyright: ignore[reportArgumentType]
+            0 if scope == "page" else int(number) if number else None,
+            found["policy"] or DEFAULT_POLICY,
+            int(found["days"] or 28),
+        )
+
+
+_TARGET = re.compile(
+    r"(?P<scope>component|group(?=:)|page(?!:))(:(?P<id>\d+))?=(?P<target>0(\.\d+)?|1(\.0+)?)"
+    r"(/(?P<days>\d+)(/(?P<policy>\w+))?)?"
+)
 
 
 @dataclass(frozen=True)

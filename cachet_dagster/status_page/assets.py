@@ -6,6 +6,7 @@ what to do, so that what was loaded is recorded all the same.
 """
 
 import contextlib
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+import orjson
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckResult,
@@ -22,6 +24,7 @@ from dagster import (
     AssetsDefinition,
     BackfillPolicy,
     Config,
+    DataVersion,
     Failure,
     MaterializeResult,
     MetadataValue,
@@ -44,6 +47,7 @@ from cachet_dagster.source import (
     stored_tables,
     table_resource,
 )
+from cachet_dagster.source.rows import Row
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.identity import check_page, held_page, identity_resource
@@ -143,10 +147,14 @@ class _TablesRun:
         # Dagster takes the events of one op in the order of lineage only.
         for table in filter(by_table.get, LINEAGE_ORDER):
             metadata = self._metadata(by_table[table], table)
+            version = content_version(by_table[table].rows.get(table, ()))
             if table in selected:
-                yield MaterializeResult(asset_key=page.asset_key(table), metadata=metadata)
+                yield MaterializeResult(
+                    asset_key=page.asset_key(table), metadata=metadata, data_version=DataVersion(version)
+                )
             else:
-                context.log_event(AssetMaterialization(page.asset_key(table), metadata=metadata))
+                tags = {"dagster/data_version": version}
+                context.log_event(AssetMaterialization(page.asset_key(table), metadata=metadata, tags=tags))
         for table in selected.intersection(missed):
             reason = page.text(_missed(missed[table]))
             context.log_event(AssetObservation(page.asset_key(table), metadata={"what_happened": reason}))
@@ -445,6 +453,12 @@ def _sync_partitions(
             context.log.info(f"partitions of metric_points: {len(added)} added, {len(dropped)} dropped")
         return []
     return [f"The partitions of metric_points are as they were: {why}. The next sync tries again."]
+
+
+def content_version(rows: Sequence[Row]) -> str:
+    """Return what tells a table's content from another: what lies downstream need not run where it is the same."""
+    text = orjson.dumps(rows, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def _what_happened(read: EndpointRead, rows: int) -> str:

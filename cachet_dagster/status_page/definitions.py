@@ -8,6 +8,7 @@ from typing import Any
 
 from dagster import BetaWarning, Definitions, map_asset_specs, with_source_code_references
 
+from .analytics_assets import history_specs, models_asset
 from .assets import points_asset, tables_asset
 from .checks import with_freshness
 from .jobs import page_jobs
@@ -26,6 +27,7 @@ def page_definitions(page: StatusPage) -> Definitions:
     assets: list[Any] = [server_spec(page), tables_asset(page)]
     if page.has_points:
         assets.append(points_asset(page))
+    assets += [*history_specs(page), models_asset(page)]
     fresh = map_asset_specs(with_freshness(page, schedules), assets)
     return Definitions(
         assets=_with_code(fresh), jobs=page_jobs(page), schedules=schedules, sensors=page_sensors(page)

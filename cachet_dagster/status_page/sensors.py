@@ -37,6 +37,7 @@ from cachet_dagster.source.errors import CachetError, SettingsError, Unreachable
 from cachet_dagster.source.settings import variable
 from cachet_dagster.warehouse.lock import LockTimeout
 
+from .analytics_assets import models_sensor
 from .page import PAGE_TAG, Connection, StatusPage
 from .partitions import metric_keys, sync_metric_partitions
 from .run_requests import (
@@ -98,7 +99,7 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
             page.text(f"{variable('sensor_seconds')} is {text!r}, which cannot be used: 60 is used instead.")
         )
     seconds = page.automation.seconds or 60
-    looking = [changes_sensor(page, seconds)]
+    looking = [changes_sensor(page, seconds), models_sensor(page, seconds)]
     if page.has_points:
         looking += [metric_partitions_sensor(page, seconds), points_after_sync_sensor(page, seconds)]
     return [*looking, *webhook]

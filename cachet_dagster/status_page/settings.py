@@ -8,11 +8,12 @@ judged where they are used. Both come from a page's own values and, for the page
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from cachet_dagster.analytics.build import SloTarget
 from cachet_dagster.source import ENDPOINTS
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import (
@@ -65,10 +66,29 @@ class PageSettings(CachetSettings):
         default=None,
         description="the page's former address: lets a dataset that holds it be loaded from the new one",
     )
+    audience: Literal["public", "all"] = Field(
+        default="public", description="whose view figures take: `public`, or `all` with hidden rows"
+    )
+    maintenance_cap: Number = Field(
+        default=24.0, description="hours after which maintenance without an end is taken to be over"
+    )
+    slo_targets: Names = Field(
+        default=("component=0.999",),
+        description="promised uptime, parted by commas: `component=0.999, page=0.99/90, group:3=0.9995/28/strict`",
+    )
     lock_wait: Number = Field(default=600.0, description="seconds to wait for whoever holds the database")
     keep_loads: Count = Field(
         default=1_000, description="dlt's own load records kept in the database; older ones are removed"
     )
+
+    @field_validator("slo_targets", mode="before")
+    @classmethod
+    def _targets(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        targets = tuple(name.strip() for name in names if name.strip())
+        for target in targets:
+            SloTarget.parse(target)
+        return targets
 
     @field_validator("base_url", mode="before")
     @classmethod

@@ -1,0 +1,215 @@
+"""The models as assets: one op that builds them all, in the warehouse's turn, after a sync that changed something.
+
+They are built together, since they take less time than Dagster takes to start a step, and in one transaction, since
+figures of two builds side by side would contradict each other. History tables are assets that nobody materializes:
+the loads of the tables fill them.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    AutomationCondition,
+    AutomationConditionSensorDefinition,
+    DefaultSensorStatus,
+    MaterializeResult,
+    MetadataValue,
+    SensorDefinition,
+    TableRecord,
+    multi_asset,
+)
+
+from cachet_dagster.analytics import HISTORY, MODELS
+from cachet_dagster.analytics.build import (
+    Built,
+    ModelSettings,
+    SloTarget,
+    analytics_schema,
+    build_models,
+    model_inputs,
+)
+from cachet_dagster.analytics.engines import Engine, engine_of
+from cachet_dagster.analytics.history import RECORDED
+from cachet_dagster.analytics.tables import VIEWS
+from cachet_dagster.source import FILLED_BY
+from cachet_dagster.source.tables import Table
+
+from .assets import connected
+from .page import Connection, StatusPage
+from .specs import column_schema
+
+STATUS_CHECK = "agrees_with_latest_status"
+
+_SHOWN = 10
+
+
+def history_specs(page: StatusPage) -> list[AssetSpec]:
+    """Return the history tables as assets that the loads of a page's tables fill."""
+    loaded = {table.name for table in page.tables}
+    remembered = {recorded.history: recorded.table for recorded in RECORDED}
+    return [
+        AssetSpec(
+            page.asset_key(name),
+            deps=[page.asset_key(remembered[name])]
+            if remembered.get(name) in loaded
+            else [page.asset_key("server")],
+            description=f"{table.description}\n\nAdded to by the load of the tables.",
+            metadata=_table_metadata(page.dataset, table),
+            **_common(page),
+        )
+        for name, table in HISTORY.items()
+    ]
+
+
+def models_asset(page: StatusPage) -> AssetsDefinition:
+    """Return the op that builds the models of a page."""
+    intervals = page.asset_key("component_status_intervals")
+    checks = [
+        AssetCheckSpec(
+            STATUS_CHECK,
+            asset=intervals,
+            description="What incidents and maintenance make of each component is the status that the page shows.",
+        )
+    ]
+
+    @multi_asset(
+        specs=[_spec(page, table) for table in MODELS.values()],
+        check_specs=checks if page.checks else [],
+        name=page.named("models"),
+    )
+    def models(context: AssetExecutionContext) -> Iterator[Any]:
+        """Build the models from what is loaded."""
+        with connected(page, context.log.info) as connection, connection.warehouse.writing() as session:
+            engine = engine_of(session)
+            schema = analytics_schema(session.dataset)
+            built = build_models(engine, session.dataset, schema, model_settings(connection))
+            disagreeing = _disagreeing(engine, schema)
+        for name in MODELS:
+            yield MaterializeResult(
+                asset_key=page.asset_key(name), metadata=_metadata(connection, built, name)
+            )
+            if page.checks and page.asset_key(name) == intervals:
+                yield _status_check(page, disagreeing)
+
+    return models
+
+
+def models_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
+    """Return the sensor that builds the models once their tables have changed."""
+    return AutomationConditionSensorDefinition(
+        page.named("models_after_changes"),
+        target=AssetSelection.assets(*(page.asset_key(name) for name in MODELS)),
+        minimum_interval_seconds=seconds,
+        default_status=DefaultSensorStatus.RUNNING,
+        run_tags=page.run_tags,
+        description="Builds the models when a sync has changed a table, or points have come in.",
+    )
+
+
+def model_settings(connection: Connection) -> ModelSettings:
+    """Return what a page's settings say of its models."""
+    page = connection.page
+    return ModelSettings(
+        time_zone=connection.settings.timezone,
+        audience=page.audience,
+        maintenance_cap=timedelta(hours=page.maintenance_cap),
+        slo_targets=tuple(map(SloTarget.parse, page.slo_targets)),
+    )
+
+
+def _common(page: StatusPage) -> dict[str, Any]:
+    return {"group_name": page.group, "owners": page.owners, "tags": page.tags, "kinds": {"sql"}}
+
+
+def _table_metadata(schema: str, table: Table) -> dict[str, Any]:
+    return {"dagster/table_name": f"{schema}.{table.name}", "dagster/column_schema": column_schema(table)}
+
+
+def _spec(page: StatusPage, table: Table) -> AssetSpec:
+    how = "A view." if table.name in VIEWS else "Built anew, all models in one transaction."
+    key = ", ".join(f"`{column}`" for column in table.key)
+    return AssetSpec(
+        page.asset_key(table.name),
+        deps=[page.asset_key(name) for name in _inputs(page, table.name)],
+        description=f"{table.description}\n\n{how} Key: {key}.",
+        metadata=_table_metadata(analytics_schema(page.dataset), table),
+        automation_condition=_condition(page),
+        **_common(page),
+    )
+
+
+def _inputs(page: StatusPage, name: str) -> list[str]:
+    if name == "uptime_policies":
+        return []
+    inputs = model_inputs(name)
+    known = {*HISTORY, *(table.name for table in page.tables)}
+    return [
+        *(table for table in inputs["source"] if table in known),
+        *(model for model in inputs["analytics"] if model in MODELS),
+    ]
+
+
+def _condition(page: StatusPage) -> AutomationCondition:
+    """Build when a table's content has changed, or points have come in, and nothing is under way."""
+    whole = [table.name for table in page.whole_tables if not FILLED_BY[table.name].kind.appends]
+    tables = AssetSelection.assets(*map(page.asset_key, whole))
+    changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed()).allow(tables)
+    if page.has_points:
+        points = AssetSelection.assets(page.asset_key("metric_points"))
+        changed |= AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).allow(points)
+    # One that wants it is enough: an op that builds all of them is requested for all of them.
+    return changed.since_last_handled() & ~AutomationCondition.in_progress()
+
+
+def _metadata(connection: Connection, built: Built, name: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "as_of": MetadataValue.timestamp(built.as_of),
+        "audience": connection.page.audience,
+        "demo": connection.demo,
+    }
+    if name in built.rows:
+        metadata["dagster/row_count"] = built.rows[name]
+    if name in built.seconds:
+        metadata["seconds"] = round(built.seconds[name], 3)
+    return metadata
+
+
+def _disagreeing(engine: Engine, schema: str) -> Sequence[tuple[Any, ...]]:
+    """Return components whose status differs from the one shown: id, name, why."""
+    return engine.execute(
+        f'SELECT h.row_id, l.component_name, h.why FROM "{schema}".hygiene AS h'
+        f' INNER JOIN "{schema}".component_lives AS l ON l.component_id = h.row_id'
+        " WHERE h.rule = 'status_disagrees' ORDER BY h.row_id"
+    )
+
+
+def _status_check(page: StatusPage, disagreeing: Sequence[tuple[Any, ...]]) -> AssetCheckResult:
+    ids = ", ".join(str(number) for number, *_ in disagreeing[:_SHOWN])
+    more = f" and {len(disagreeing) - _SHOWN} more" if len(disagreeing) > _SHOWN else ""
+    metadata: dict[str, Any] = {"found": len(disagreeing)}
+    if disagreeing:
+        metadata["rows"] = MetadataValue.table(
+            [
+                TableRecord({"component_id": number, "name": str(name), "why": str(why)})
+                for number, name, why in disagreeing[:_SHOWN]
+            ]
+        )
+    return AssetCheckResult(
+        asset_key=page.asset_key("component_status_intervals"),
+        check_name=STATUS_CHECK,
+        passed=not disagreeing,
+        severity=AssetCheckSeverity.WARN,
+        description=f"The page shows another status of components {ids}{more} than their incidents and maintenance "
+        "make: it may be an older Cachet, where the newest incident's status wins."
+        if disagreeing
+        else "The page shows the same status of each component.",
+        metadata=metadata,
+    )
