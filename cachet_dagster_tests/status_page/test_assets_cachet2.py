@@ -88,3 +88,19 @@ def test_on_a_page_without_metrics_the_table_of_points_is_there_and_empty(tmp_pa
         assert tables.success, failure(tables)
 
         assert project.count("metric_points") == 0
+
+
+def test_a_second_load_asks_for_no_null_again_since_the_database_tells_them(tmp_path):
+    with serving() as server:
+        project = Project(tmp_path, server.url, TOKEN)
+
+        first, second = (materialized(project.load_tables()) for _ in range(2))
+
+    counted = [
+        {name: load[name]["requests"] for name in ("incidents", "schedules", "subscribers")}
+        for load in (first, second)
+    ]
+    assert counted == [
+        {"incidents": 4 + 3, "schedules": 1 + 1, "subscribers": 1 + 1},
+        {"incidents": 4, "schedules": 1, "subscribers": 1},
+    ]

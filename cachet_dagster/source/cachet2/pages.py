@@ -22,23 +22,28 @@ async def newest_first(read: PageReader, *, rows: int = 0) -> list[Page]:
     """Return the pages of a list that obeys `sort=id`, in ⌈N/100⌉ + 1 requests, or 1 for a single page.
 
     A row added meanwhile pushes others down onto the next page, one that is deleted pulls them up. Either
-    changes `total`, the first page, which is read again last, or how many distinct ids there are. What
-    would pass unseen is one row beyond the first page vanishing and another there appearing between the
-    same two answers, as when one is hidden and another shown in the same tenth of a second.
+    changes `total`, the first page, which is read again last, or how many distinct ids there are. Rows that are
+    added have the highest ids, and are left to the next load; from the second scan on pages are read one after
+    the other, so that no row can be pushed past the reading. What would pass unseen is one row beyond the first
+    page vanishing and another there appearing between the same two answers, as when one is hidden and another
+    shown in the same tenth of a second.
 
     Args:
         read: Reads a page.
         rows: Not needed here: the first page tells how many there are.
 
     Raises:
-        Moved: Rows kept moving in each of three scans.
+        Moved: Rows kept being deleted in each of three scans.
     """
-    for _ in range(SCANS):
+    for scan in range(SCANS):
         first = await read(1, descending=True)
-        rest = await together(*(read(number, descending=True) for number in range(2, first.pages + 1)))
-        pages = [first, *rest]
-        again = await read(1, descending=True) if rest else first
-        if _complete([*pages, again]):
+        pages = [first]
+        if scan == 0:
+            pages += await together(*(read(number, descending=True) for number in range(2, first.pages + 1)))
+        while scan and pages[-1].more:
+            pages.append(await read(len(pages) + 1, descending=True))
+        again = await read(1, descending=True) if len(pages) > 1 else first
+        if _complete([*pages, again]) or _only_added(pages, again):
             return pages
     raise Moved("rows kept coming and going while they were read, three scans in a row")
 
@@ -79,6 +84,16 @@ def _agree(pages: Sequence[Page]) -> bool:
 
 def _complete(pages: Sequence[Page]) -> bool:
     return {page.total for page in pages} == {len(ids_on(pages))}
+
+
+def _only_added(pages: Sequence[Page], again: Page) -> bool:
+    """Return whether pages hold all rows that the first one names, and that, read again, only has more above them."""
+    first = pages[0]
+    highest = max(first.ids, default=0)
+    held = sum(number <= highest for number in ids_on(pages))
+    added = sum(number > highest for number in again.ids)
+    unmoved = again.ids[added:] == first.ids[: len(again.ids) - added]
+    return unmoved and held == first.total and again.total - first.total == added
 
 
 def ids_on(pages: Sequence[Page]) -> set[int]:

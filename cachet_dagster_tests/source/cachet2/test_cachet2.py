@@ -361,14 +361,28 @@ def test_rows_that_come_and_go_between_two_pages_lose_no_other_row(disturbed, ch
     assert len(read.rows["incidents"]) == len(found)
 
 
-def test_a_list_that_never_stands_still_fails_alone_and_says_why():
-    world = many_incidents(150)
+def test_rows_that_are_added_at_every_request_make_no_list_fail():
+    world = many_incidents(350)
 
     def add(path: str) -> None:
         if path.endswith("/incidents"):
             world.add("incidents", name="New")
 
     with serving(world, middleware=[before_each(add)]) as server:
+        read = reader_of(server).read(["incidents"])["incidents"]
+
+    assert read.error is None
+    assert {row["id"] for row in read.rows["incidents"]} >= set(range(1, 351))
+
+
+def test_a_list_that_never_stands_still_fails_alone_and_says_why():
+    world = many_incidents(150)
+
+    def delete(path: str) -> None:
+        if path.endswith("/incidents"):
+            world.delete("incidents", world.ids("incidents", deleted_at=None)[0])
+
+    with serving(world, middleware=[before_each(delete)]) as server:
         reads = reader_of(server).read(["incidents", "components"])
 
     assert isinstance(reads["incidents"].error, Unstable)
