@@ -33,8 +33,8 @@ setup: .venv/.ready ## set up .venv
 	fi
 	@touch $@
 
-run: setup ## load everything into DuckDB and print what happened
-	@$(BIN)/python -m cachet_dagster run
+run: setup ## load everything and print what happened; PAGE=name for one page of several
+	@$(BIN)/python -m cachet_dagster run $(if $(PAGE),--page $(PAGE))
 
 dev: setup ## the Dagster UI on http://localhost:3000
 	@$(BIN)/dagster dev
@@ -42,8 +42,8 @@ dev: setup ## the Dagster UI on http://localhost:3000
 report: setup ## a month of each page as one HTML file: PAGE=cachet MONTH=2026-10 POLICY=sla
 	@$(BIN)/python -m cachet_dagster report $(if $(PAGE),--page $(PAGE)) $(if $(MONTH),--month $(MONTH)) $(if $(POLICY),--policy $(POLICY))
 
-doctor: setup ## report on the Cachet, the token and the database
-	@$(BIN)/python -m cachet_dagster doctor
+doctor: setup ## report on the Cachet, the token and the database; PAGE=name as above
+	@$(BIN)/python -m cachet_dagster doctor $(if $(PAGE),--page $(PAGE))
 
 test: setup ## everything that proves the project, on this machine alone
 	@$(BIN)/python -m pytest -n 2

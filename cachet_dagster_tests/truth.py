@@ -194,24 +194,27 @@ def tables(caller: Caller, world: dict[str, list[Row]] | None = None) -> dict[st
     }
 
 
-def differences(connection: Any, caller: Caller, *, limit: int = 50) -> list[str]:
-    """Compare the dataset `cachet_data` with the truth; return one line for each thing that differs.
+def differences(
+    connection: Any, caller: Caller, *, schema: str = "cachet_data", limit: int = 50
+) -> list[str]:
+    """Compare a dataset with the truth; return one line for each thing that differs.
 
     Args:
         connection: A DuckDB connection.
         caller: As whom the recorded world was loaded.
+        schema: The dataset.
         limit: Lines after which the rest is only counted.
     """
     present = {
         name
         for (name,) in connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'cachet_data'"
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", [schema]
         ).fetchall()
     }
     found: list[str] = []
     for table, expected in tables(caller).items():
         if table in present:
-            found += _table_differences(connection, table, expected)
+            found += _table_differences(connection, schema, table, expected)
         elif expected:
             found.append(f"{table} is missing")
     if len(found) > limit:
@@ -219,8 +222,8 @@ def differences(connection: Any, caller: Caller, *, limit: int = 50) -> list[str
     return found
 
 
-def _table_differences(connection: Any, table: str, expected: list[Row]) -> Iterable[str]:
-    cursor = connection.execute(f'SELECT * FROM cachet_data."{table}"')
+def _table_differences(connection: Any, schema: str, table: str, expected: list[Row]) -> Iterable[str]:
+    cursor = connection.execute(f'SELECT * FROM "{schema}"."{table}"')
     names = [column[0] for column in cursor.description if not column[0].startswith("_dlt_")]
     at = [position for position, column in enumerate(cursor.description) if column[0] in names]
     rows = [dict(zip(names, (row[i] for i in at), strict=True)) for row in cursor.fetchall()]
