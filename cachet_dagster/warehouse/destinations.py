@@ -11,6 +11,7 @@ from cachet_dagster.source.destinations import strategy_for
 from .database import Database
 from .names import DATASET, PIPELINE
 from .protocol import Warehouse
+from .sql import check_libraries
 
 
 def make_warehouse(
@@ -32,7 +33,7 @@ def make_warehouse(
         dataset: The dlt dataset.
         pipeline_name: The dlt pipeline.
         credentials: As dlt takes them; by default dlt finds them in `.dlt/secrets.toml` and the environment. DuckDB
-            ignores them.
+            ignores them, and files take their address (`bucket_url`).
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
         log: Told in words what is waited for.
@@ -54,6 +55,11 @@ def make_warehouse(
         from .postgres import PostgresWarehouse
 
         return PostgresWarehouse(strategy, credentials=credentials, **common)
+    if strategy.table_format:
+        check_libraries(strategy)
+        from .delta import DeltaWarehouse
+
+        return DeltaWarehouse(strategy, credentials=credentials, **common)
     from .sql import SqlWarehouse
 
     return SqlWarehouse(strategy, credentials=credentials, **common)

@@ -74,7 +74,7 @@ class SqlWarehouse:
         self.log = log
         self.loader_file_format: TLoaderFileFormat = strategy.file_format
         self._credentials = credentials
-        _check_libraries(strategy)
+        check_libraries(strategy)
 
     def probe(self) -> None:
         """Raise what would keep a load from being written, before requests are spent on it."""
@@ -135,6 +135,10 @@ class SqlWarehouse:
                 client.sql_client.drop_dataset()  # pyright: ignore
 
     def _destination(self, **options: Any) -> Any:
+        if self.strategy.table_format:
+            # A store is named by its address; keys are for dlt's configuration.
+            options["bucket_url"] = self._credentials
+            return Destination.from_reference(self.strategy.name, **{k: v for k, v in options.items() if v})
         return Destination.from_reference(
             self.strategy.name,
             credentials=self._credentials,
@@ -173,20 +177,25 @@ class SqlWarehouse:
             raise _missing(self.strategy, error) from error
         except (ConfigurationException, ValueError) as error:
             raise SettingsError(
-                f"the configuration of {self.strategy.title} cannot be used ({_first_line(error)})",
+                f"the configuration of {self.strategy.title} cannot be used ({first_line(error)})",
                 f"Check [destination.{self.strategy.name}] in .dlt/secrets.toml and .dlt/config.toml, and variables "
                 f"that begin with DESTINATION__{self.strategy.name.upper()}__.",
             ) from error
 
     def _unreachable(self, error: BaseException) -> SettingsError:
         return SettingsError(
-            f"{self.name} cannot be opened ({_first_line(error)})",
+            f"{self.name} cannot be opened ({first_line(error)})",
             f"Check the server, and the credentials in [destination.{self.strategy.name}.credentials] of "
             f".dlt/secrets.toml or DESTINATION__{self.strategy.name.upper()}__CREDENTIALS.",
         )
 
 
-def _check_libraries(strategy: Strategy) -> None:
+def check_libraries(strategy: Strategy) -> None:
+    """Raise where what a destination takes is not installed.
+
+    Raises:
+        SettingsError: It names what is missing and the extra that brings it.
+    """
     missing = [name for name in strategy.modules if not _importable(name)]
     if missing:
         extra = f"cachet_dagster[{strategy.extra}]" if strategy.extra else f"dlt[{strategy.name}]"
@@ -225,7 +234,8 @@ def _fields(traces: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             yield (*path, name)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error says first, short enough for a sentence."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[
         :200
     ]
