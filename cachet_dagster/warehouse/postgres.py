@@ -36,14 +36,25 @@ _KEYED = {name for name in TABLES if not FILLED_BY[name].kind.appends}
 class PostgresSession(SqlSession):
     """A dataset in PostgreSQL, fetched by ADBC where Arrow is wanted: psycopg2 would make a Python object a cell."""
 
+    # A statement may have 1 GB.
+    ids_at_once = 250_000
+    _adbc: Any = None
+
     def arrow(self, text: str) -> pa.Table:
         """Run SQL of PostgreSQL's dialect, and return what it gives as Arrow."""
         from adbc_driver_postgresql import dbapi
 
-        uri = self.client.config.credentials.to_native_representation()
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        if self._adbc is None:
+            uri = self.client.config.credentials.to_native_representation()
+            self._adbc = dbapi.connect(uri, autocommit=True)
+        with self._adbc.cursor() as cursor:
             cursor.execute(text)
             return cursor.fetch_arrow_table()
+
+    def close(self) -> None:
+        """Close the connection for Arrow."""
+        if self._adbc is not None:
+            self._adbc.close()
 
 
 class PostgresWarehouse(SqlWarehouse):

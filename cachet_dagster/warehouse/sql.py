@@ -87,8 +87,11 @@ class SqlWarehouse:
     @contextlib.contextmanager
     def reading(self) -> Iterator[SqlSession]:
         """Open it for questions; a load that runs meanwhile is seen table by table, each whole."""
-        with self._client() as (client, sql):
-            yield self.session_class(client, sql, self.dataset, self.strategy)
+        with (
+            self._client() as (client, sql),
+            contextlib.closing(self.session_class(client, sql, self.dataset, self.strategy)) as session,
+        ):
+            yield session
 
     @contextlib.contextmanager
     def writing(self, *, create: bool = False) -> Iterator[SqlSession]:

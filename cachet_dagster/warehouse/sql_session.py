@@ -61,6 +61,7 @@ class SqlSession:
     """
 
     errors: tuple[type[Exception], ...] = (DatabaseException,)
+    ids_at_once = IDS_AT_ONCE
 
     def __init__(self, client: Any, sql: SqlClientBase[Any], dataset: str, strategy: Strategy):
         self.client = client
@@ -130,6 +131,9 @@ class SqlSession:
         with self.sql.execute_query(text) as cursor:
             return cursor.arrow()  # pyright: ignore[reportReturnType]
 
+    def close(self) -> None:
+        """Give back what the session has opened beside dlt's client."""
+
     def _affected(self, text: str) -> int:
         with self.sql.execute_query(text) as cursor:
             return max(0, int(getattr(cursor.native_cursor, "rowcount", 0)))
@@ -138,8 +142,8 @@ class SqlSession:
         """Yield SQL, in the destination's dialect, once for every so many ids."""
         text = self.text(sql)
         numbers: Sequence[int] = ids.to_pylist()
-        for start in range(0, max(1, len(numbers)), IDS_AT_ONCE):
-            listed = ", ".join(map(str, numbers[start : start + IDS_AT_ONCE])) or "NULL"
+        for start in range(0, max(1, len(numbers)), self.ids_at_once):
+            listed = ", ".join(map(str, numbers[start : start + self.ids_at_once])) or "NULL"
             yield text.replace(str(_IDS), listed)
 
 
