@@ -43,8 +43,12 @@ from cachet_dagster.source import FILLED_BY
 from cachet_dagster.source.tables import Table
 
 from .assets import connected
+from .charts import chart_metadata
 from .page import Connection, StatusPage
 from .specs import column_schema
+
+REPORT = "report"
+"""Name of the asset that is written from the models."""
 
 STATUS_CHECK = "agrees_with_latest_status"
 
@@ -92,9 +96,11 @@ def models_asset(page: StatusPage) -> AssetsDefinition:
             schema = analytics_schema(session.dataset)
             built = build_models(engine, session.dataset, schema, model_settings(connection))
             disagreeing = _disagreeing(engine, schema)
+            charts = chart_metadata(session)
         for name in MODELS:
             yield MaterializeResult(
-                asset_key=page.asset_key(name), metadata=_metadata(connection, built, name)
+                asset_key=page.asset_key(name),
+                metadata={**_metadata(connection, built, name), **charts.get(name, {})},
             )
             if page.checks and page.asset_key(name) == intervals:
                 yield _status_check(page, disagreeing)
@@ -106,7 +112,7 @@ def models_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that builds the models once their tables have changed."""
     return AutomationConditionSensorDefinition(
         page.named("models_after_changes"),
-        target=AssetSelection.assets(*(page.asset_key(name) for name in MODELS)),
+        target=AssetSelection.assets(*(page.asset_key(name) for name in (*MODELS, REPORT))),
         minimum_interval_seconds=seconds,
         default_status=DefaultSensorStatus.RUNNING,
         run_tags=page.run_tags,

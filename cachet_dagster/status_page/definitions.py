@@ -13,6 +13,7 @@ from .assets import points_asset, tables_asset
 from .checks import with_freshness
 from .jobs import page_jobs
 from .page import StatusPage
+from .reports import report_asset
 from .schedules import page_schedules
 from .sensors import page_sensors
 from .specs import server_spec
@@ -27,7 +28,7 @@ def page_definitions(page: StatusPage) -> Definitions:
     assets: list[Any] = [server_spec(page), tables_asset(page)]
     if page.has_points:
         assets.append(points_asset(page))
-    assets += [*history_specs(page), models_asset(page)]
+    assets += [*history_specs(page), models_asset(page), report_asset(page)]
     fresh = map_asset_specs(with_freshness(page, schedules), assets)
     return Definitions(
         assets=_with_code(fresh), jobs=page_jobs(page), schedules=schedules, sensors=page_sensors(page)

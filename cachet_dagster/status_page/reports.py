@@ -1,22 +1,82 @@
-"""A page's report, and its charts as metadata: what Dagster and the command line both show of the models."""
+"""A page's report: an asset that is written whenever its models are built, and what the command line writes.
 
-from __future__ import annotations
+A report that cannot be written fails its own step and nothing that was loaded or built.
+"""
 
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-from dagster import MarkdownMetadataValue, MetadataValue
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSpec,
+    AutomationCondition,
+    MaterializeResult,
+    MetadataValue,
+    multi_asset,
+)
 
 from cachet_dagster.analytics.build import build_models
 from cachet_dagster.analytics.engines import engine_of
-from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenReport, asset_charts, write_report
+from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenReport, write_report
 from cachet_dagster.warehouse import Session
 
+from .analytics_assets import REPORT, model_settings
+from .assets import connected
 from .page import Connection, StatusPage
 
 FOLDER = Path("reports")
 """Where reports are kept, below the current folder."""
+
+
+_SHOWN = (
+    "component_uptime_daily",
+    "uptime_monthly",
+    "uptime_restatements",
+    "slo_status",
+    "incident_facts",
+    "incident_stats_monthly",
+    "maintenance_facts",
+    "metric_rollups",
+    "hygiene",
+)
+"""Models that it shows rows of; all are built together."""
+
+
+def report_asset(page: StatusPage) -> AssetsDefinition:
+    """Return the report of the last month that is over, written whenever the models were built."""
+    spec = AssetSpec(
+        page.asset_key(REPORT),
+        deps=[page.asset_key(name) for name in _SHOWN],
+        description="The last month that is over as one HTML file, the same in Markdown, and its tables as CSV. For "
+        "everyone to see, unless CACHET_AUDIENCE is `all`. Other months and policies: `make report`.",
+        automation_condition=AutomationCondition.eager(),
+        group_name=page.group,
+        owners=page.owners,
+        tags=page.tags,
+        kinds={"html"},
+    )
+
+    @multi_asset(specs=[spec], name=page.named(REPORT))
+    def report(context: AssetExecutionContext) -> MaterializeResult:
+        """Write the report from the models."""
+        with connected(page, context.log.info) as connection:
+            written = write_page_report(page, connection)
+        return MaterializeResult(asset_key=page.asset_key(REPORT), metadata=_metadata(written))
+
+    return report
+
+
+def _metadata(written: WrittenReport) -> dict[str, Any]:
+    report = written.report
+    return {
+        "verdict": report.verdict,
+        "month": f"{report.period.month:%Y-%m}",
+        "policy": report.policy["policy"],
+        "path": MetadataValue.path(str(written.html.absolute())),
+        "components": MetadataValue.md(report.charts["bars"].markdown()),
+    }
 
 
 def write_page_report(
@@ -53,18 +113,6 @@ def write_page_report(
         )
 
 
-def chart_metadata(session: Session) -> Mapping[str, Mapping[str, MarkdownMetadataValue]]:
-    """Return what each model's asset shows: charts as images within Markdown, by model and name.
-
-    Args:
-        session: The page's dataset, open, its models built.
-    """
-    return {
-        model: {name: MetadataValue.md(chart.markdown()) for name, chart in charts.items()}
-        for model, charts in asset_charts(_figures(session)).items()
-    }
-
-
 def _figures(session: Session) -> Figures:
     return Figures(session.execute, session.dataset)
 
@@ -77,4 +125,4 @@ def _build_where_stale(connection: Connection) -> None:
         except ModelsMissing:
             pass
     with connection.warehouse.writing() as session:
-        build_models(engine_of(session), session.dataset)
+        build_models(engine_of(session), session.dataset, settings=model_settings(connection))

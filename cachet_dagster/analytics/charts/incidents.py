@@ -162,7 +162,7 @@ def weekday_hour(counts: Mapping[tuple[int, int], int], *, zone: str = "UTC") ->
             drawing.rect(x, y, cell - 2, tall - 2, f"f-scale-{level}")
             ink = "on-dark" if level > 2 else "on-light"
             drawing.text(x + cell / 2 - 1, y + 16.5, amount, f"middle small figure {ink}")
-    drawing.squares(quiet, cell - 2, tall - 2, "f-track")
+    drawing.squares(quiet, cell - 2, tall - 2, "track")
     return drawing.chart(top + 7 * tall + 18)
 
 

@@ -221,8 +221,8 @@ def uptime_calendar(days: Sequence[DayShare], *, whose: str = "the page") -> Cha
             spotless.append((x, y))
         else:
             _day_square(drawing, x, y, cell - 2, entry)
-    drawing.squares(spotless, cell - 2, cell - 2, "f-scale-0")
-    drawing.squares(unknown, 4, 2, "f-unknown")
+    drawing.squares(spotless, cell - 2, cell - 2, "scale-0")
+    drawing.squares(unknown, 4, 2, "unknown")
     return drawing.chart(_calendar_legend(drawing, top + 7 * cell + 24))
 
 
