@@ -68,6 +68,7 @@ screenshots: setup .venv/.ready-browser ## the README's pictures, taken from the
 bench: setup ## side by side with the public recipe and with the floor
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.destinations
+	@$(BIN)/python -m benchmarks.pages
 
 clean: ## remove .venv and caches, not your data
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
