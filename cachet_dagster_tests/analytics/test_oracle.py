@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
 from cachet_dagster_tests.truth import RECORDED_AT, tables
 
 from .generated import AS_OF, BEGIN, pages
+from .loads import Clock, Loads
 from .oracle import Oracle, differences
 from .pages import Models
 
@@ -37,3 +40,18 @@ def test_every_minute_of_a_page_full_of_irregularities_agrees(rows, audience, ve
     found, _ = differences(rows, models.table("component_status_intervals"), oracle)
 
     assert found == []
+
+
+def test_the_living_page_shows_the_status_that_is_worked_out_at_every_look():
+    clock = Clock(BEGIN)
+    loads = Loads()
+    with DemoServer(partial(living_world, 1), clock=clock) as server:
+        for _ in range(2):
+            loads.load(server.url, DEMO_TOKEN)
+            loads.build()
+            assert (
+                loads.rows("SELECT row_id, why FROM analytics.hygiene WHERE rule = 'status_disagrees'") == []
+            )
+            shown = loads.rows("SELECT count(*) AS n FROM source.components WHERE latest_status IS NOT NULL")
+            assert shown == [{"n": 15}]
+            clock.forward(hours=31)

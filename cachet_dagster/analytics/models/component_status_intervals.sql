@@ -173,25 +173,26 @@ events AS (
     ) AS k (channel, side)
     WHERE c.starts_at < c.ends_at
 ),
+-- Small integers, since sums of wide ones over windows take half as long again.
 steps AS (
     SELECT
         e.component_id,
         e.channel,
         e.at,
-        SUM(CASE WHEN e.layer = 'own' THEN e.side * e.severity ELSE 0 END) AS own,
-        SUM(CASE WHEN e.layer = 'own' THEN e.side * e.evidence ELSE 0 END) AS evidence,
-        SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 1 THEN e.side ELSE 0 END) AS m1,
-        SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 2 THEN e.side ELSE 0 END) AS m2,
-        SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 3 THEN e.side ELSE 0 END) AS m3,
-        SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 4 THEN e.side ELSE 0 END) AS m4,
-        SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 5 THEN e.side ELSE 0 END) AS m5,
-        SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 6 THEN e.side ELSE 0 END) AS m6,
-        SUM(CASE WHEN e.layer = 'incident' AND e.severity = 2 THEN e.side ELSE 0 END) AS i2,
-        SUM(CASE WHEN e.layer = 'incident' AND e.severity = 3 THEN e.side ELSE 0 END) AS i3,
-        SUM(CASE WHEN e.layer = 'incident' AND e.severity = 4 THEN e.side ELSE 0 END) AS i4,
-        SUM(CASE WHEN e.layer = 'incident' AND e.severity = 5 THEN e.side ELSE 0 END) AS i5,
-        SUM(CASE WHEN e.layer = 'incident' AND e.severity = 6 THEN e.side ELSE 0 END) AS i6,
-        SUM(CASE WHEN e.layer = 'unspecified' AND e.severity = 1 THEN e.side ELSE 0 END) AS unspecified
+        CAST(SUM(CASE WHEN e.layer = 'own' THEN e.side * e.severity ELSE 0 END) AS INTEGER) AS own,
+        CAST(SUM(CASE WHEN e.layer = 'own' THEN e.side * e.evidence ELSE 0 END) AS INTEGER) AS evidence,
+        CAST(SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 1 THEN e.side ELSE 0 END) AS INTEGER) AS m1,
+        CAST(SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 2 THEN e.side ELSE 0 END) AS INTEGER) AS m2,
+        CAST(SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 3 THEN e.side ELSE 0 END) AS INTEGER) AS m3,
+        CAST(SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 4 THEN e.side ELSE 0 END) AS INTEGER) AS m4,
+        CAST(SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 5 THEN e.side ELSE 0 END) AS INTEGER) AS m5,
+        CAST(SUM(CASE WHEN e.layer = 'maintenance' AND e.severity = 6 THEN e.side ELSE 0 END) AS INTEGER) AS m6,
+        CAST(SUM(CASE WHEN e.layer = 'incident' AND e.severity = 2 THEN e.side ELSE 0 END) AS INTEGER) AS i2,
+        CAST(SUM(CASE WHEN e.layer = 'incident' AND e.severity = 3 THEN e.side ELSE 0 END) AS INTEGER) AS i3,
+        CAST(SUM(CASE WHEN e.layer = 'incident' AND e.severity = 4 THEN e.side ELSE 0 END) AS INTEGER) AS i4,
+        CAST(SUM(CASE WHEN e.layer = 'incident' AND e.severity = 5 THEN e.side ELSE 0 END) AS INTEGER) AS i5,
+        CAST(SUM(CASE WHEN e.layer = 'incident' AND e.severity = 6 THEN e.side ELSE 0 END) AS INTEGER) AS i6,
+        CAST(SUM(CASE WHEN e.layer = 'unspecified' AND e.severity = 1 THEN e.side ELSE 0 END) AS INTEGER) AS unspecified
     FROM events AS e
     GROUP BY e.component_id, e.channel, e.at
 ),
