@@ -272,16 +272,22 @@ def _all_added(batch: pa.Table) -> pa.Table:
 
 def _fresh(session: Session, batch: pa.Table) -> pa.Table:
     """Return the rows that are new or differ from the stored ones, with a column `added` that tells which."""
-    differs = [f'stored."{name}" IS DISTINCT FROM batch."{name}"' for name in SCHEMA.names if name != "id"]
-    if batch.schema.names != SCHEMA.names:
-        # Rows of a shape that nobody foresaw are all written: the table may not have their columns yet.
-        differs = ["true"]
+    stored = session.columns(_TABLE)
+    # A column that nobody foresaw may not be there yet: what has a value in it is then written.
+    differs = [
+        f"stored.{name} IS DISTINCT FROM batch.{name}" if column in stored else f"batch.{name} IS NOT NULL"
+        for column, name in ((column, _quoted(column)) for column in batch.schema.names if column != "id")
+    ]
     return session.compared(
         _TABLE,
         batch,
         "SELECT batch.*, stored.id IS NULL AS added FROM batch LEFT JOIN {stored} stored USING (id)"
         f" WHERE stored.id IS NULL OR {' OR '.join(differs)} ORDER BY batch.id",
     )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _by_metric(rows: pa.Table) -> Counter[int]:

@@ -39,7 +39,7 @@ from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged
 from cachet_dagster_tests.conftest import ADMIN, serve_recorded
 
-from .dagster_runs import failure
+from .dagster_runs import failure, materialized
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 WARN, ERROR = AssetCheckSeverity.WARN, AssetCheckSeverity.ERROR
@@ -456,6 +456,8 @@ def test_points_with_an_attribute_that_nobody_foresaw_are_counted_right_when_the
 
     assert second["metric_points", "rows_equal_to_the_endpoint"].passed
     assert broken(second).keys() == {("metric_points", "columns_as_declared")}
+    # What is stored as it was read is not written again.
+    assert sum(values["rows_changed"] for values in materialized(page.run).values()) == 0
 
 
 def test_a_sudden_loss_is_stopped_and_its_check_stays_red_until_it_is_let_through(copy):
