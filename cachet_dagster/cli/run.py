@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from dagster import (
-    AssetKey,
     AssetMaterialization,
     AssetObservation,
     DagsterEvent,
@@ -27,12 +26,14 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from cachet_dagster.source import TABLES
+from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import Connection, StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.records import ACCOUNT
 from cachet_dagster.status_page.reports import write_page_report
+from cachet_dagster.status_page.run_requests import POINTS_JOB
 from cachet_dagster.warehouse import Warehouse
 
 from .report import print_report
@@ -100,21 +101,17 @@ class _PageRun:
         with self.progress:
             definitions = page_definitions(self.page)
             self._job(definitions, "sync", "reading every endpoint", {})
-            keys = metric_keys(self.page, self.instance)
             # Where nothing at all could be loaded, points would only fail the same way.
-            if keys and self.page.has_points and _materialized(self.events):
-                ends = {
-                    "dagster/asset_partition_range_start": keys[0],
-                    "dagster/asset_partition_range_end": keys[-1],
-                }
-                self._job(definitions, "metric_points", "reading points", ends)
-        loaded = _materialized(self.events)
+            loaded = self._account("server").get(ACCOUNT)
+            if loaded and self.page.has_points and metric_keys(self.page, self.instance):
+                self._job(definitions, POINTS_JOB, "reading points", {})
         if loaded:
-            self.console.print(_table(self.page, loaded, _missed(self.events)), soft_wrap=False)
+            points = self._account("metric_points")
+            self.console.print(_table(self.page, loaded, points), soft_wrap=False)
         for failure in dict.fromkeys(self.failures):
             self.console.print(f"[red]{_escaped(failure)}[/red]")
         if loaded:
-            self._what_next(loaded, time.monotonic() - started)
+            self._what_next(list(loaded), time.monotonic() - started)
         return bool(self.failures)
 
     def _job(self, definitions: Definitions, job: str, text: str, tags: dict[str, str]) -> None:
@@ -125,14 +122,26 @@ class _PageRun:
         self.events += result.all_events
         self.failures += reasons(result)
 
-    def _what_next(self, loaded: Mapping[AssetKey, Any], seconds: float) -> None:
+    def _account(self, asset: str) -> dict[str, Any]:
+        """Return what the runs say of themselves in an event of an asset."""
+        key, found = self.page.asset_key(asset), {}
+        for event in self.events:
+            if event.asset_key != key:
+                continue
+            if event.is_step_materialization and asset == "server":
+                found = _values(event.step_materialization_data.materialization)
+            elif event.is_asset_observation:
+                found = _values(event.asset_observation_data.asset_observation)
+        return found
+
+    def _what_next(self, loaded: Sequence[str], seconds: float) -> None:
         with contextlib.suppress(CachetError), self.page.connect(lambda _: None) as connection:
             warehouse = connection.warehouse
             page = connection.identity if not self.failures else f"what was loaded of {connection.identity}"
             self.console.print(
                 f"\n{_escaped(page)} is in [bold]{_escaped(_shown(warehouse))}[/bold] ({seconds:.1f} s)\n"
             )
-            first = next(name for name in TABLES if self.page.asset_key(name) in loaded)
+            first = next(name for name in TABLES if name in loaded)
             _print_hints(self.console, warehouse, first, demo=connection.demo)
             self._report(connection)
 
@@ -159,67 +168,41 @@ def project_instance() -> Iterator[DagsterInstance]:
             yield instance
 
 
-def _materialized(events: list[DagsterEvent]) -> dict[AssetKey, list[dict[str, Any]]]:
-    """Return the metadata of what was loaded, by asset."""
-    found: dict[AssetKey, list[dict[str, Any]]] = {}
-    for event in events:
-        if event.is_step_materialization:
-            materialization = event.step_materialization_data.materialization
-            found.setdefault(materialization.asset_key, []).append(_values(materialization))
-    return found
-
-
-def _missed(events: list[DagsterEvent]) -> dict[AssetKey, str]:
-    """Return why assets were not loaded, where the run observed it."""
-    found: dict[AssetKey, str] = {}
-    for event in events:
-        if event.is_asset_observation:
-            observation = event.asset_observation_data.asset_observation
-            reason = _values(observation).get("what_happened")
-            if reason is not None:
-                found[observation.asset_key] = str(reason)
-    return found
-
-
 def _values(event: AssetMaterialization | AssetObservation) -> dict[str, Any]:
     return {name: value.value for name, value in event.metadata.items()}
 
 
-def _table(
-    page: StatusPage, seen: dict[AssetKey, list[dict[str, Any]]], missed: dict[AssetKey, str]
-) -> Table:
+def _table(page: StatusPage, account: Mapping[str, dict[str, Any]], points: Mapping[str, Any]) -> Table:
+    """Return a line for each asset.
+
+    Args:
+        page: The page.
+        account: Table → what the sync says of it.
+        points: What the load of points says of itself; empty where there was none.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("asset")
     for name in ("rows", "requests", "seconds"):
         table.add_column(name, justify="right")
     table.add_column("what happened")
     for name in [table.name for table in page.tables]:
-        found = seen.get(page.asset_key(name))
-        if not found:
-            reason = missed.get(page.asset_key(name), "not loaded")
+        found = account.get(name)
+        if name == "metric_points" and points:
+            what = "{rows_new:,} new, {rows_changed:,} changed, {metrics:,} metrics".format(**points)
+            table.add_row(name, f"{points['rows']:,}", f"{points['requests']:,}", "", what)
+        elif found is None or found["rows"] is None:
+            reason = found["what_happened"] if found else "not loaded"
             table.add_row(name, "", "", "", f"[yellow]{_escaped(reason)}[/yellow]")
-        elif name == "metric_points":
-            rows = sum(values["dagster/partition_row_count"] for values in found)
-            new, changed = (sum(values[f"rows_{what}"] for values in found) for what in ("new", "changed"))
-            requests = sum(values["requests"] for values in found)
-            table.add_row(
-                name,
-                f"{rows:,}",
-                f"{requests:,}",
-                "",
-                f"{new:,} new, {changed:,} changed, {len(found)} metrics",
-            )
         else:
-            values = found[-1]
             # The requests of an endpoint are spent once for all its tables.
-            endpoint = values["endpoint"]
+            endpoint = FILLED_BY[name].name
             first = endpoint == name
             table.add_row(
                 name,
-                f"{values['dagster/row_count']:,}",
-                f"{values['requests']:,}" if first else "",
-                f"{values['seconds']:.2f}" if first else "",
-                _escaped(values["what_happened"] if first else f"with {endpoint}"),
+                f"{found['rows']:,}",
+                f"{found['requests']:,}" if first else "",
+                f"{found['seconds']:.2f}" if first else "",
+                _escaped(found["what_happened"] if first else f"with {endpoint}"),
             )
     return table
 

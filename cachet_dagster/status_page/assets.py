@@ -6,17 +6,14 @@ what to do, so that what was loaded is recorded all the same.
 """
 
 import contextlib
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
-import orjson
 from dagster import (
-    AssetCheckEvaluation,
     AssetCheckResult,
     AssetExecutionContext,
     AssetMaterialization,
@@ -47,23 +44,38 @@ from cachet_dagster.source import (
     stored_tables,
     table_resource,
 )
-from cachet_dagster.source.rows import Row
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.identity import check_page, held_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
 from cachet_dagster.warehouse.loss import SuddenLoss, loss_error, sudden_loss
-from cachet_dagster.warehouse.points import PointsLoad
+from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 from cachet_dagster.warehouse.quality import Loaded
 
 from .checks import check_keys, check_results, check_specs
 from .page import Connection, StatusPage
 from .partitions import is_metric_key, metric_keys, sync_metric_partitions
+from .records import (
+    ACCOUNT,
+    DATA_VERSION,
+    ENDPOINTS_LOADED,
+    Recorded,
+    changes_only,
+    data_version,
+    last_observed,
+    log_news,
+    newest_records,
+    record_unchanged,
+)
 from .specs import LINEAGE_ORDER, points_spec, table_specs
 
 _ACCEPT_LOSS = (
     "Replace tables whatever share of their rows goes: what CACHET_MAX_LOSS stops is let through once."
 )
+
+
+WHAT = "what_happened"
+UNCHANGED = "unchanged"
 
 
 class TablesConfig(Config):
@@ -144,34 +156,82 @@ class _TablesRun:
         missed = {
             table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
         }
-        # Dagster takes the events of one op in the order of lineage only.
-        for table in filter(by_table.get, LINEAGE_ORDER):
-            metadata = self._metadata(by_table[table], table)
-            version = content_version(by_table[table].rows.get(table, ()))
-            if table in selected:
-                yield MaterializeResult(
-                    asset_key=page.asset_key(table), metadata=metadata, data_version=DataVersion(version)
-                )
-            else:
-                tags = {"dagster/data_version": version}
-                context.log_event(AssetMaterialization(page.asset_key(table), metadata=metadata, tags=tags))
-        for table in selected.intersection(missed):
-            reason = page.text(_missed(missed[table]))
-            context.log_event(AssetObservation(page.asset_key(table), metadata={"what_happened": reason}))
         context.log.info(page.text(_summary(reads.values(), self.reader.client.request_count)))
-        yield from check_results(
+        changes = changes_only(context.run) and not failures
+        news = self._news(by_table, changes=changes)
+        # Dagster takes the events of one op in the order of lineage only.
+        for table in [table for table in LINEAGE_ORDER if table in news]:
+            metadata, version = self._metadata(by_table[table], table), news[table]
+            key = page.asset_key(table)
+            if table in selected:
+                yield MaterializeResult(asset_key=key, metadata=metadata, data_version=DataVersion(version))
+            else:
+                tags = {DATA_VERSION: version}
+                context.log_event(AssetMaterialization(key, metadata=metadata, tags=tags))
+        self._observe_missed(
+            {table: missed[table] for table in TABLES if table in selected and table in missed}
+        )
+        yield from self._check(by_table, missed, news)
+        if loaded:
+            # Yielded and last: what is only logged is lost where the op then fails.
+            yield AssetMaterialization(page.asset_key("server"), metadata=self._account(reads, news))
+        _raise_failures(page, failures, loaded_any=bool(loaded))
+
+    def _news(self, by_table: Mapping[str, EndpointRead], *, changes: bool) -> dict[str, str]:
+        """Return the tables to record, and the data version of each.
+
+        Where a run fails, Dagster takes all that it planned and did not record for failed, so that all is recorded.
+        """
+        page = self.page
+        records = newest_records(self.context.instance, [page.asset_key(table) for table in by_table])
+        news = {}
+        for table, read in by_table.items():
+            recorded = records.get(page.asset_key(table), Recorded())
+            version = self._version(read, table) or recorded.version or data_version([])
+            if not (changes and recorded.covers(page, version)):
+                news[table] = version
+        return news
+
+    def _version(self, read: EndpointRead, table: str) -> str | None:
+        """Return the data version of what a table holds now; None where it holds what it held."""
+        if read.error is not None:
+            return None
+        rows = read.rows.get(table, [])
+        if not read.endpoint.kind.appends:
+            return data_version(rows)
+        return data_version(rows) if rows else None
+
+    def _observe_missed(self, missed: Mapping[str, EndpointRead]) -> None:
+        """Record why tables were not loaded; not again and again where only changes are recorded."""
+        page, context = self.page, self.context
+        for table, read in missed.items():
+            key, reason = page.asset_key(table), page.text(_missed(read))
+            if not (changes_only(context.run) and last_observed(context.instance, key, WHAT) == reason):
+                context.log_event(AssetObservation(key, metadata={WHAT: reason}))
+
+    def _check(
+        self,
+        by_table: Mapping[str, EndpointRead],
+        missed: Mapping[str, EndpointRead],
+        news: Collection[str],
+    ) -> Iterator[AssetCheckResult]:
+        """Evaluate the checks that the run selected; else, where only changes are recorded, those of what it loaded."""
+        page, context = self.page, self.context
+        planned = context.selected_asset_check_keys
+        unplanned = not planned and changes_only(context.run)
+        refused = [table for table, read in missed.items() if isinstance(read.error, SuddenLoss)]
+        results = check_results(
             page,
-            connection.warehouse,
-            context.selected_asset_check_keys,
+            self.connection.warehouse,
+            check_keys(page, [*by_table, *refused]) if unplanned else planned,
             {table: self._loaded(read, table) for table, read in by_table.items()},
             skipped=set(missed),
-            refused={
-                table: self._loaded(read, table)
-                for table, read in missed.items()
-                if isinstance(read.error, SuddenLoss)
-            },
+            refused={table: self._loaded(missed[table], table) for table in refused},
         )
-        _raise_failures(page, failures, loaded_any=bool(loaded))
+        if unplanned:
+            log_news(context, results, {page.asset_key(table) for table in news})
+        else:
+            yield from results
 
     def _read(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointRead]:
         connection, config = self.connection, self.config
@@ -241,14 +301,13 @@ class _TablesRun:
     def _metadata(self, read: EndpointRead, table: str) -> dict[str, Any]:
         connection, api = self.connection, self.reader.api
         rows = len(read.rows.get(table, ()))
-        kept = read.error is not None or read.endpoint.kind.appends
         metadata: dict[str, Any] = {
-            "dagster/row_count": rows + (self.stored.counts[table] if kept else 0),
+            "dagster/row_count": self._rows_now(read, table),
             "rows_read": rows,
             "requests": read.requests,
             "seconds": round(read.seconds, 3),
             "endpoint": read.endpoint.name,
-            "what_happened": _what_happened(read, rows),
+            WHAT: _what_happened(read, rows),
             "demo": connection.demo,
             "cachet_api": api.version if api else 0,
             "database": MetadataValue.path(connection.warehouse.name),
@@ -256,6 +315,35 @@ class _TablesRun:
         if connection.page_url:
             metadata["status_page"] = MetadataValue.url(connection.page_url)
         return metadata
+
+    def _account(self, reads: Mapping[str, EndpointRead], news: Collection[str]) -> dict[str, Any]:
+        """Return what the run read and what became of it, which stands in one event instead of one for each table."""
+        connection = self.connection
+        account, loaded = {}, []
+        for name, read in reads.items():
+            missed = read.outcome not in ("read", "not offered")
+            loaded += [] if missed else [name]
+            for table in read.endpoint.tables:
+                rows = len(read.rows.get(table, ()))
+                what = _missed(read) if missed else _what_happened(read, rows)
+                account[table] = {
+                    "rows": None if missed else self._rows_now(read, table),
+                    "requests": read.requests,
+                    "seconds": round(read.seconds, 2),
+                    "what_happened": self.page.text(what if missed or table in news else UNCHANGED),
+                }
+        return {
+            ACCOUNT: MetadataValue.json(account),
+            ENDPOINTS_LOADED: MetadataValue.json(loaded),
+            "tables_recorded": len(news),
+            "tables_without_news": sum(len(reads[name].endpoint.tables) for name in loaded) - len(news),
+            "requests": self.reader.client.request_count,
+            "demo": connection.demo,
+        }
+
+    def _rows_now(self, read: EndpointRead, table: str) -> int:
+        kept = read.error is not None or read.endpoint.kind.appends
+        return len(read.rows.get(table, ())) + (self.stored.counts[table] if kept else 0)
 
     def _loaded(self, read: EndpointRead, table: str) -> Loaded:
         """Return what a load said of a table, for its checks."""
@@ -320,7 +408,7 @@ def load_metric_points(
     connection: Connection,
     metric_ids: Sequence[int],
     config: PointsConfig,
-) -> Iterator[AssetMaterialization | AssetCheckResult]:
+) -> Iterator[AssetMaterialization | AssetObservation | AssetCheckResult]:
     """Load the points of metrics, all partitions where none is named, and yield one event for each.
 
     The checks of the table follow, once for all that were read to their end. Where the op does not declare
@@ -336,32 +424,21 @@ def load_metric_points(
     wanted = metric_ids or [int(key) for key in metric_keys(page, context.instance)]
     max_loss = 1.0 if config.accept_loss else connection.page.max_loss
     points = PointsLoad(connection.settings, warehouse, connection.log, max_loss=max_loss)
-    metrics: dict[int, tuple[int, int]] = {}
+    metrics: dict[int, MetricLoaded] = {}
     refused: dict[int, tuple[int, int]] = {}
     failed: dict[int, CachetError] = {}
+    recorded = _PointsRecords(page, context)
     for done in points.run(wanted, full_refresh=config.full_refresh):
         if done.error:
             failed[done.metric_id] = done.error
             if isinstance(done.error, SuddenLoss):
                 refused[done.metric_id] = done.before, done.left
             continue
-        metrics[done.metric_id] = done.before, done.before + done.new - done.deleted
-        yield AssetMaterialization(
-            page.asset_key("metric_points"),
-            partition=str(done.metric_id),
-            metadata={
-                "rows_read": done.read,
-                "rows_new": done.new,
-                "rows_changed": done.changed,
-                "rows_deleted": done.deleted,
-                "dagster/partition_row_count": done.total,
-                **_time("first_at", done.first_at),
-                **_time("last_at", done.last_at),
-                "requests": done.requests,
-                "last_values": done.sketch,
-                "demo": connection.demo,
-            },
-        )
+        metrics[done.metric_id] = done
+        if recorded.is_news(done):
+            yield _points_event(page, connection, done)
+    if recorded.keeps_fresh:
+        yield _points_event(page, connection, recorded.keeps_fresh)
     failures = _sentences(failed)
     if config.prune:
         listed = points.reader.read(["metrics"])["metrics"]
@@ -377,9 +454,76 @@ def load_metric_points(
                 context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
             except SuddenLoss as error:
                 failures.append(str(error))
+    if metrics:
+        context.log.info(f"{len(metrics):,} metrics, {recorded.quiet:,} of them without news")
     if metrics or refused:
-        yield from _points_checks(page, context, connection, points.reader, metrics, refused, config)
+        news = recorded.quiet < len(metrics)
+        yield from _points_checks(
+            page, context, connection, points.reader, metrics, refused, config, news=news
+        )
+        # Yielded and last: what is only logged is lost where the op then fails.
+        yield _points_account(page, metrics.values(), recorded.quiet)
     _raise_failures(page, failures, loaded_any=bool(metrics))
+
+
+class _PointsRecords:
+    """Decides which metrics have an event: all of them, or those with news where only changes are recorded."""
+
+    def __init__(self, page: StatusPage, context: AssetExecutionContext | OpExecutionContext):
+        key, instance = page.asset_key("metric_points"), context.instance
+        self._all = not changes_only(context.run)
+        self._known: Collection[str] = () if self._all else instance.get_materialized_partitions(key)
+        newest = newest_records(instance, [key]).get(key, Recorded())
+        self._fresh = newest.covers(page, newest.version)
+        self._all |= record_unchanged(page) == timedelta()
+        self._first: MetricLoaded | None = None
+        self.quiet = 0
+
+    def is_news(self, done: MetricLoaded) -> bool:
+        """Return whether a metric has an event, and count it where it has none."""
+        news = done.new or done.changed or done.deleted or str(done.metric_id) not in self._known
+        if self._all or news:
+            self._fresh = True
+            return True
+        self.quiet += 1
+        self._first = self._first or done
+        return False
+
+    @property
+    def keeps_fresh(self) -> MetricLoaded | None:
+        """A metric to record though it had no news: none had, and the newest event of the asset is old."""
+        return None if self._fresh else self._first
+
+
+def _points_event(page: StatusPage, connection: Connection, done: MetricLoaded) -> AssetMaterialization:
+    return AssetMaterialization(
+        page.asset_key("metric_points"),
+        partition=str(done.metric_id),
+        metadata={
+            "rows_read": done.read,
+            "rows_new": done.new,
+            "rows_changed": done.changed,
+            "rows_deleted": done.deleted,
+            "dagster/partition_row_count": done.total,
+            **_time("first_at", done.first_at),
+            **_time("last_at", done.last_at),
+            "requests": done.requests,
+            "last_values": done.sketch,
+            "demo": connection.demo,
+        },
+    )
+
+
+def _points_account(page: StatusPage, metrics: Collection[MetricLoaded], quiet: int) -> AssetObservation:
+    account = {
+        "metrics": len(metrics),
+        "metrics_without_news": quiet,
+        "rows": sum(done.total for done in metrics),
+        "rows_new": sum(done.new for done in metrics),
+        "rows_changed": sum(done.changed for done in metrics),
+        "requests": sum(done.requests for done in metrics),
+    }
+    return AssetObservation(page.asset_key("metric_points"), metadata=account)
 
 
 def _points_checks(
@@ -387,12 +531,15 @@ def _points_checks(
     context: AssetExecutionContext | OpExecutionContext,
     connection: Connection,
     reader: CachetReader,
-    metrics: Mapping[int, tuple[int, int]],
+    metrics: Mapping[int, MetricLoaded],
     refused: Mapping[int, tuple[int, int]],
     config: PointsConfig,
+    *,
+    news: bool,
 ) -> Iterator[AssetCheckResult]:
     """Yield the checks of the points; where metrics would have lost too many, the one that speaks of it alone."""
-    judged = refused or metrics
+    rows = {number: (done.before, done.before + done.new - done.deleted) for number, done in metrics.items()}
+    judged = refused or rows
     loaded = Loaded(
         before=sum(rows for rows, _ in judged.values()),
         rows=sum(rows for _, rows in judged.values()),
@@ -402,24 +549,13 @@ def _points_checks(
         loss_accepted=config.accept_loss,
     )
     by_table = {"metric_points": loaded}
-    of_refused = by_table if refused else {}
-    if isinstance(context, AssetExecutionContext):
-        yield from check_results(
-            page, connection.warehouse, context.selected_asset_check_keys, by_table, refused=of_refused
-        )
-        return
-    for result in check_results(
-        page, connection.warehouse, check_keys(page, "metric_points"), by_table, refused=of_refused
-    ):
-        evaluation: Any = AssetCheckEvaluation(
-            asset_key=page.asset_key("metric_points"),
-            check_name=str(result.check_name),
-            passed=result.passed,
-            severity=result.severity,
-            description=result.description,
-            metadata=result.metadata,
-        )
-        context.log_event(evaluation)
+    planned = context.selected_asset_check_keys if isinstance(context, AssetExecutionContext) else None
+    wanted = check_keys(page, by_table) if planned is None else planned
+    results = check_results(page, connection.warehouse, wanted, by_table, refused=by_table if refused else {})
+    if planned is None:
+        log_news(context, results, {page.asset_key("metric_points")} if news else ())
+    else:
+        yield from results
 
 
 @contextlib.contextmanager
@@ -455,17 +591,11 @@ def _sync_partitions(
     return [f"The partitions of metric_points are as they were: {why}. The next sync tries again."]
 
 
-def content_version(rows: Sequence[Row]) -> str:
-    """Return what tells a table's content from another: what lies downstream need not run where it is the same."""
-    text = orjson.dumps(rows, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
 def _what_happened(read: EndpointRead, rows: int) -> str:
     if read.error is not None:
         return read.error.what
     if read.endpoint.kind.appends:
-        return "added, since it differs" if rows else "unchanged"
+        return "added, since it differs" if rows else UNCHANGED
     return "replaced whole"
 
 

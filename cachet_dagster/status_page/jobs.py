@@ -3,14 +3,19 @@
 Points have a run of their own, because an endpoint that fails in a sync ends its run, and what lies
 downstream in the same run would then not be loaded. Each job brings its executor: a run is one op, for which a
 process of its own would only cost seconds, and nothing is imposed on other jobs of the code location.
+
+What runs by itself plans no events ahead: for each check, and each partition of a range, Dagster would write one
+before the run begins (13 ms and 2 kB each), whether or not there is news. So the sync plans no checks, and the points
+of all metrics are a job of an op, beside the one that takes a selection of partitions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import (
     AssetCheckResult,
     AssetMaterialization,
+    AssetObservation,
     AssetSelection,
     JobDefinition,
     OpExecutionContext,
@@ -21,27 +26,32 @@ from dagster import (
 )
 
 from .assets import PointsConfig, connected, load_metric_points
+from .housekeeping import housekeeping_job, keep_runs
 from .page import StatusPage
-from .run_requests import FULL_REFRESH_TAG
+from .records import CHANGES
+from .run_requests import ALL, FULL_REFRESH_TAG, PARTITIONS_TAG, POINTS_JOB, POINTS_OP
 
 
 def page_jobs(page: StatusPage) -> Sequence[Any]:
     """Return the jobs of a page."""
-    tables = AssetSelection.assets(*(page.asset_key(table.name) for table in page.whole_tables))
+    tables = AssetSelection.assets(
+        *(page.asset_key(table.name) for table in page.whole_tables)
+    ).without_checks()
     common: dict[str, Any] = {"executor_def": in_process_executor}
     jobs: list[Any] = [
         define_asset_job(
             page.named("sync"),
             tables,
-            tags=page.run_tags,
-            description="Load every endpoint but the points of metrics.",
+            tags={**page.run_tags, **CHANGES},
+            description="Load every endpoint but the points of metrics. Tables in which something changed are "
+            "recorded, and the checks of those.",
             **common,
         ),
         define_asset_job(
             page.named("full_refresh"),
             tables,
             config={"ops": {page.named("tables"): {"config": {"full_refresh": True}}}},
-            tags={**page.run_tags, FULL_REFRESH_TAG: "true"},
+            tags={**page.run_tags, **CHANGES, FULL_REFRESH_TAG: "true"},
             description="Load every endpoint, asking for each incident, component and schedule by id, whatever is "
             "stored; all points are read again after it.",
             **common,
@@ -56,27 +66,46 @@ def page_jobs(page: StatusPage) -> Sequence[Any]:
             description="Load the points of the partitions selected, in one run.",
             **common,
         )
-        jobs += [points, _reload_job(page)]
-    return jobs
+        jobs += [
+            points,
+            _points_job(
+                page,
+                POINTS_JOB,
+                page.named(POINTS_OP),
+                tags={**page.run_tags, **CHANGES, PARTITIONS_TAG: ALL},
+                description="Load the points of all metrics in one run. Partitions with news are recorded.",
+            ),
+            _points_job(
+                page,
+                "reload_metrics",
+                page.reload_op,
+                tags=page.run_tags,
+                description="Load the points of a list of metrics in one run, where a backfill would take a run for "
+                "each key that stands alone. With `full_refresh` their points are read from the start.",
+            ),
+        ]
+    keep = keep_runs(page)
+    return [*jobs, housekeeping_job(page, keep)] if keep else jobs
 
 
-def _reload_job(page: StatusPage) -> JobDefinition:
-    @op(name=page.reload_op, out={}, pool=page.pool)
-    def reload_metrics(
+def _points_job(
+    page: StatusPage, name: str, op_name: str, *, tags: Mapping[str, str], description: str
+) -> JobDefinition:
+    @op(name=op_name, out={}, pool=page.pool)
+    def load_points(
         context: OpExecutionContext, config: PointsConfig
-    ) -> Iterator[AssetMaterialization | AssetCheckResult]:
-        """Load the points of the metrics named in the config."""
+    ) -> Iterator[AssetMaterialization | AssetObservation | AssetCheckResult]:
+        """Load the points of the metrics named in the config, of all where none is."""
         with connected(page, context.log.info) as connection:
             yield from load_metric_points(page, context, connection, config.metric_ids, config)
 
     @job(
-        name=page.named("reload_metrics"),
+        name=page.named(name),
         executor_def=in_process_executor,
-        tags=page.run_tags,
-        description="Load the points of a list of metrics in one run, where a backfill would take a run for each "
-        "key that stands alone. With `full_refresh` their points are read from the start.",
+        tags=tags,
+        description=description,
     )
-    def reload_job() -> None:
-        reload_metrics()
+    def points_job() -> None:
+        load_points()
 
-    return reload_job
+    return points_job

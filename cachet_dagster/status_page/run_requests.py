@@ -14,6 +14,13 @@ from .page import PAGE_TAG, StatusPage
 FULL_REFRESH_TAG = "cachet/full_refresh"
 CHANGED_TAG = "cachet/changed"
 PARTITIONS_TAG = "cachet/partitions"
+ALL = "all"
+
+POINTS_JOB = "all_points"
+"""What follows the page's name in that of the job that loads the points of all metrics."""
+
+POINTS_OP = "load_points"
+"""The same of its op's name."""
 
 GIVEN_UP = timedelta(hours=6)
 """Age at which an unfinished run is no longer waited for: a process that was killed leaves its run unfinished."""
@@ -47,8 +54,8 @@ def sync_in_flight(page: StatusPage, instance: DagsterInstance, *, full_only: bo
 
 def points_in_flight(page: StatusPage, instance: DagsterInstance) -> str | None:
     """Return why a load of all points has to wait: such a run is under way. None where there is none."""
-    runs = _unfinished(instance, {PARTITIONS_TAG: "all"})
-    return next((_reason(run) for run in runs if run.job_name == page.named("metric_points")), None)
+    runs = _unfinished(instance, {PARTITIONS_TAG: ALL})
+    return next((_reason(run) for run in runs if _loads_points(page, run)), None)
 
 
 def points_since(page: StatusPage, instance: DagsterInstance, since: datetime, *, but_by: str) -> str | None:
@@ -61,23 +68,16 @@ def points_since(page: StatusPage, instance: DagsterInstance, since: datetime, *
         but_by: Name of the schedule whose own runs do not count.
     """
     runs = instance.get_runs(
-        RunsFilter(tags={PARTITIONS_TAG: "all"}, statuses=[DagsterRunStatus.SUCCESS], created_after=since)
+        RunsFilter(tags={PARTITIONS_TAG: ALL}, statuses=[DagsterRunStatus.SUCCESS], created_after=since)
     )
     others = [
-        run
-        for run in runs
-        if run.job_name == page.named("metric_points") and run.tags.get("dagster/schedule_name") != but_by
+        run for run in runs if _loads_points(page, run) and run.tags.get("dagster/schedule_name") != but_by
     ]
     return f"run {others[0].run_id[:8]} has just loaded all points" if others else None
 
 
-def points_request(
-    page: StatusPage,
-    keys: Sequence[str],
-    *,
-    all_keys: bool,
-    run_key: str | None = None,
-    full_refresh: bool = False,
+def new_points_request(
+    page: StatusPage, keys: Sequence[str], *, all_keys: bool, run_key: str | None = None
 ) -> RunRequest:
     """Return the request of one run over a range of metric partitions.
 
@@ -86,18 +86,37 @@ def points_request(
         keys: The partitions, in the order in which they were added, without a gap.
         all_keys: Whether these are all there are.
         run_key: What Dagster tells the same request by.
-        full_refresh: Whether points are read from the start.
     """
-    config = {"ops": {page.points_op: {"config": {"full_refresh": True}}}}
     return RunRequest(
         job_name=page.named("metric_points"),
         run_key=run_key,
-        run_config=config if full_refresh else {},
         tags={
             "dagster/asset_partition_range_start": keys[0],
             "dagster/asset_partition_range_end": keys[-1],
             PAGE_TAG: page.name,
-            PARTITIONS_TAG: "all" if all_keys else f"{len(keys)} new",
+            PARTITIONS_TAG: ALL if all_keys else f"{len(keys)} new",
+        },
+    )
+
+
+def all_points_request(
+    page: StatusPage, *, run_key: str | None = None, full_refresh: bool = False
+) -> RunRequest:
+    """Return the request of one run over the points of all metrics.
+
+    Args:
+        page: The page.
+        run_key: What Dagster tells the same request by.
+        full_refresh: Whether points are read from the start.
+    """
+    config = {"ops": {page.named(POINTS_OP): {"config": {"full_refresh": True}}}}
+    return RunRequest(
+        job_name=page.named(POINTS_JOB),
+        run_key=run_key,
+        run_config=config if full_refresh else {},
+        tags={
+            PAGE_TAG: page.name,
+            PARTITIONS_TAG: ALL,
             **({FULL_REFRESH_TAG: "true"} if full_refresh else {}),
         },
     )
@@ -115,6 +134,10 @@ def shortened(parts: Iterable[tuple[str, Sequence[int]]]) -> str:
 def _unfinished(instance: DagsterInstance, tags: dict[str, str] | None = None) -> Sequence[DagsterRun]:
     since = datetime.now(timezone.utc) - GIVEN_UP
     return instance.get_runs(RunsFilter(statuses=_UNFINISHED, created_after=since, tags=tags or {}))
+
+
+def _loads_points(page: StatusPage, run: DagsterRun) -> bool:
+    return run.job_name in (page.named("metric_points"), page.named(POINTS_JOB))
 
 
 def _reason(run: DagsterRun) -> str:

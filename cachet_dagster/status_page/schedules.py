@@ -20,14 +20,17 @@ from dagster import (
 from cachet_dagster.source.settings import variable
 
 from .cron import is_cron, is_zone
+from .housekeeping import HOUSEKEEPING, keep_runs
 from .page import StatusPage
 from .partitions import metric_keys
-from .run_requests import points_in_flight, points_request, points_since, sync_in_flight
-from .settings import OFF
+from .run_requests import POINTS_JOB, all_points_request, points_in_flight, points_since, sync_in_flight
+from .settings import OFF, is_days
 
 logger = logging.getLogger("cachet_dagster")
 
 Requested = RunRequest | SkipReason
+
+HOUSEKEEPING_CRON = "45 4 * * *"
 
 JUST_LOADED = timedelta(minutes=10)
 """How lately a run over all points, begun by other than their schedule, makes the schedule leave it at that."""
@@ -55,9 +58,10 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
         ),
         _schedule(
             page,
-            "metric_points",
+            POINTS_JOB,
             partial(_points, page),
             setting="points",
+            name="metric_points",
             on=True,
             what="Load the points of all metrics, halfway between two syncs, which are followed by one as well.",
         )
@@ -71,7 +75,21 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
             what="Load everything, asking for every row by id and reading all points from the start.",
         ),
     ]
+    if keep_runs(page):
+        found.append(_housekeeping(page))
     return [schedule for schedule in found if schedule]
+
+
+def _housekeeping(page: StatusPage) -> ScheduleDefinition:
+    _days, bad = _usable(page, "keep_runs_days", is_days)
+    set_by = f"Delete the page's old runs. After how many days is set by {variable('keep_runs_days')}."
+    return ScheduleDefinition(
+        name=page.named(f"{HOUSEKEEPING}_schedule"),
+        job_name=page.named(HOUSEKEEPING),
+        cron_schedule=HOUSEKEEPING_CRON,
+        default_status=DefaultScheduleStatus.RUNNING,
+        description=" ".join([page.text(set_by), *bad]),
+    )
 
 
 def _schedule(
@@ -82,6 +100,7 @@ def _schedule(
     on: bool,
     what: str,
     setting: str = "",
+    name: str = "",
 ) -> ScheduleDefinition | None:
     setting = f"{setting or job}_cron"
     if getattr(page.automation, setting).strip().lower() == OFF:
@@ -90,7 +109,7 @@ def _schedule(
     cron, bad_cron = _usable(page, setting, is_cron)
     set_by = page.text(f"Its time is set by {variable(setting)}.")
     return ScheduleDefinition(
-        name=page.named(f"{job}_schedule"),
+        name=page.named(f"{name or job}_schedule"),
         job_name=page.named(job),
         cron_schedule=cron,
         execution_timezone=zone,
@@ -108,7 +127,7 @@ def _points(page: StatusPage, context: ScheduleEvaluationContext) -> Requested:
     reason = points_in_flight(page, context.instance) or points_since(
         page, context.instance, now - JUST_LOADED, but_by=page.named("metric_points_schedule")
     )
-    return SkipReason(reason) if reason else points_request(page, keys, all_keys=True)
+    return SkipReason(reason) if reason else all_points_request(page)
 
 
 def _usable(page: StatusPage, setting: str, check: Callable[[str], bool]) -> tuple[str, list[str]]:

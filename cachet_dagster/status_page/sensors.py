@@ -40,11 +40,14 @@ from cachet_dagster.warehouse.lock import LockTimeout
 from .analytics_assets import models_sensor
 from .page import PAGE_TAG, Connection, StatusPage
 from .partitions import metric_keys, sync_metric_partitions
+from .records import loaded_endpoints
 from .run_requests import (
     CHANGED_TAG,
     FULL_REFRESH_TAG,
+    POINTS_JOB,
+    all_points_request,
+    new_points_request,
     points_in_flight,
-    points_request,
     shortened,
     sync_in_flight,
 )
@@ -119,7 +122,7 @@ def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition
             return SensorResult(skip_reason=f"no new metric among {len(keys)}", cursor=memory.text())
         memory.requested += 1
         run_key = f"{memory.requested}:{new[0]}-{new[-1]}"
-        request = points_request(page, new, all_keys=len(new) == len(keys), run_key=run_key)
+        request = new_points_request(page, new, all_keys=len(new) == len(keys), run_key=run_key)
         return SensorResult(run_requests=[request], cursor=memory.text())
 
     @sensor(
@@ -181,15 +184,16 @@ def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
 
 
 def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
-    """Return the sensor that requests the points of all metrics when their list has been loaded.
+    """Return the sensor that requests the points of all metrics when their list has been read.
 
-    The materialization of the page's `metrics` tells, not the success of the job: a sync in which another
-    endpoint failed has loaded the metrics all the same, and so has a run that a person started in the UI.
+    A run's account tells, not the success of the job: a sync in which another endpoint failed has loaded the
+    metrics all the same, and so has a run that a person started in the UI. Whether the list had changed is no
+    matter: its metrics have new points all the same.
     """
 
     @sensor(
         name=page.named("points_after_sync"),
-        job_name=page.named("metric_points"),
+        job_name=page.named(POINTS_JOB),
         minimum_interval_seconds=min(seconds, 15),
         default_status=DefaultSensorStatus.RUNNING,
         tags=page.run_tags,
@@ -200,27 +204,26 @@ def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition
         instance = context.instance
         remembered = context.cursor or ""
         cursor = int(remembered) if remembered.isdigit() else None
-        records = instance.fetch_materializations(
-            AssetRecordsFilter(page.asset_key("metrics"), after_storage_id=cursor),
-            limit=1 if cursor is None else _EVENTS,
+        loads = instance.fetch_materializations(
+            AssetRecordsFilter(page.asset_key("server"), after_storage_id=cursor), limit=_EVENTS
         ).records
-        if not records:
-            return SensorResult(
-                skip_reason="the metrics have not been loaded since", cursor=context.cursor or "0"
-            )
+        with_metrics = [record for record in loads if "metrics" in loaded_endpoints(record)]
+        if not with_metrics:
+            newest = str(loads[0].storage_id) if loads else context.cursor or "0"
+            return SensorResult(skip_reason="the metrics have not been loaded since", cursor=newest)
         busy = points_in_flight(page, instance)
         if busy:
             return SensorResult(skip_reason=busy, cursor=context.cursor)
-        newest = str(records[0].storage_id)
-        keys = metric_keys(page, instance)
-        if not keys:
+        newest = str(loads[0].storage_id)
+        if not metric_keys(page, instance):
             return SensorResult(skip_reason="there are no metrics", cursor=newest)
-        runs = [instance.get_run_by_id(record.run_id) for record in records]
-        request = points_request(
+        if cursor is None:
+            # At the first look the newest load is news, and not what was done before.
+            with_metrics = with_metrics[:1]
+        runs = [instance.get_run_by_id(record.run_id) for record in with_metrics]
+        request = all_points_request(
             page,
-            keys,
-            all_keys=True,
-            run_key=records[0].run_id,
+            run_key=with_metrics[0].run_id,
             full_refresh=any(run and FULL_REFRESH_TAG in run.tags for run in runs),
         )
         return SensorResult(run_requests=[request], cursor=newest)

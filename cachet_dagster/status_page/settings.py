@@ -29,13 +29,29 @@ from .cron import is_cron, is_zone
 
 Model = TypeVar("Model", bound=SettingsModel)
 
+OFF = "off"
+"""What stands for a schedule, a sensor or housekeeping that is not to be."""
+
 Names = Annotated[tuple[str, ...], NoDecode]
 """Names, or one text in which commas part them."""
 
-OFF = "off"
-"""What stands for a schedule or a sensor that is not to be."""
-
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+_MOST_DAYS = 36_500
+
+
+def is_hours(text: str) -> bool:
+    """Return whether a text is a number of hours that can be used."""
+    try:
+        return 0 <= float(text) <= 24 * _MOST_DAYS
+    except ValueError:
+        return False
+
+
+def is_days(text: str) -> bool:
+    """Return whether a text is a whole number of days that can be used."""
+    return text.strip().isdecimal() and 0 < int(text) <= _MOST_DAYS
 
 
 class PageSettings(CachetSettings):
@@ -134,6 +150,16 @@ class Automation(SettingsModel):
     sensor_seconds: str = Field(
         default="60", description="seconds between two looks of a sensor at the Cachet; `off` for no sensors"
     )
+    unchanged_hours: str = Field(
+        default="24",
+        description="hours after which what has not changed is recorded again, so that it stays fresh; "
+        "0 for each load",
+    )
+    keep_runs_days: str = Field(
+        default="30",
+        description="days after which the page's runs are deleted, but those that hold what is newest; "
+        "`off` for never",
+    )
     failure_webhook: str = Field(default="", description="URL that gets a JSON post when a run fails")
 
     @field_validator("exclude_endpoints", mode="before")
@@ -167,11 +193,13 @@ class Automation(SettingsModel):
         usable: dict[str, tuple[Callable[[str], bool], str]] = {
             **dict.fromkeys(crons, (is_cron, f"a cron expression that comes due, or `{OFF}`")),
             "schedule_timezone": (is_zone, "a name such as UTC or America/New_York"),
+            "unchanged_hours": (is_hours, "a number of hours"),
+            "keep_runs_days": (is_days, f"a whole number of days, or `{OFF}`"),
             "sensor_seconds": (lambda _: self.seconds is not None, f"a whole number of seconds, or `{OFF}`"),
         }
         for name, (check, wanted) in usable.items():
             text = getattr(self, name).strip()
-            off = text.lower() == OFF and name != "schedule_timezone"
+            off = text.lower() == OFF and name not in ("schedule_timezone", "unchanged_hours")
             if text and not off and not check(text):
                 raise SettingsError(f"{variable(name)} is {text!r}", f"Set it to {wanted}.")
         if self.unknown_endpoints:

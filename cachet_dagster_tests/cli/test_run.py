@@ -79,7 +79,7 @@ def test_the_runs_can_be_seen_in_the_instance_afterwards(on_the_demo):
     with DagsterInstance.from_config(str(on_the_demo.folder / "home")) as instance:
         runs = {run.job_name: run.status.value for run in instance.get_runs()}
 
-    assert runs == {"cachet_sync": "SUCCESS", "cachet_metric_points": "SUCCESS"}
+    assert runs == {"cachet_sync": "SUCCESS", "cachet_all_points": "SUCCESS"}
 
 
 def test_a_guest_is_told_why_subscribers_are_not_loaded_and_that_is_no_failure(as_a_guest):

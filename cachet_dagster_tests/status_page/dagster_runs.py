@@ -126,5 +126,7 @@ def materialized(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
         if event.event_type_value == "ASSET_MATERIALIZATION":
             data = event.step_materialization_data.materialization
             name = "/".join([data.asset_key.path[-1], *([data.partition] if data.partition else [])])
-            found[name] = {key: value.value for key, value in data.metadata.items()}
+            # The account of the run, which each run has.
+            if name != "server":
+                found[name] = {key: value.value for key, value in data.metadata.items()}
     return found

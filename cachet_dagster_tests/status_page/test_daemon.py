@@ -92,7 +92,7 @@ def test_a_round_that_is_repeated_before_the_cursors_were_saved_requests_nothing
 
 def test_the_points_follow_a_sync_although_one_of_its_endpoints_failed(rounds):
     assert rounds.ended == "FAILURE"
-    assert rounds.after["cachet_metric_points"]["dagster/run_key"] == rounds.sync
+    assert rounds.after["cachet_all_points"]["dagster/run_key"] == rounds.sync
 
 
 def test_a_failed_run_is_posted_to_the_webhook_once_with_its_reason_and_without_the_token(rounds):

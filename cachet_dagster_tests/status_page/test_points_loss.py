@@ -38,7 +38,7 @@ def test_a_full_refresh_that_would_delete_most_of_a_metric_keeps_it_until_it_is_
     assert "accept_loss: true" in said
     assert kept == [(1, 60), (2, 60)]
     (check,) = refused.get_asset_check_evaluations()
-    assert (check.check_name, check.passed) == ("no_sudden_loss", False)
+    assert (check.check_name, check.passed) == ("complete", False)
     assert accepted.success
     assert points(project) == [(1, 5), (2, 60)]
 

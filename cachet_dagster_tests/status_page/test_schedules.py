@@ -14,7 +14,7 @@ from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.schedules import page_schedules
 
-from .automation import Automation, partition_range
+from .automation import Automation
 from .dagster_runs import materialized
 
 SYNC = "cachet_sync_schedule"
@@ -124,7 +124,7 @@ def test_the_points_of_all_metrics_are_requested_as_one_run(project):
     (request,) = project.scheduled(POINTS).run_requests
     result = project.launch(request)
 
-    assert partition_range(request) == ("1", "3")
+    assert request.job_name == "cachet_all_points"
     assert sorted(materialized(result)) == ["metric_points/1", "metric_points/2", "metric_points/3"]
 
 
@@ -135,7 +135,7 @@ def test_without_partitions_there_are_no_points_to_request(project):
 def test_points_are_not_requested_while_they_are_being_loaded_or_just_were(project):
     project.load_tables("metrics")
     (request,) = project.tick("cachet_points_after_sync").run_requests
-    running = project.under_way("cachet_metric_points", **request.tags)
+    running = project.under_way("cachet_all_points", **request.tags)
 
     during = project.scheduled(POINTS)
     project.ended(running)

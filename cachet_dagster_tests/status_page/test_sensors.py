@@ -252,7 +252,7 @@ def test_loaded_metrics_are_followed_by_one_run_over_the_points_of_all(settled):
     result = settled.launch(request)
 
     assert request.run_key == sync.run_id
-    assert partition_range(request) == ("1", "3")
+    assert request.job_name == "cachet_all_points"
     assert sorted(materialized(result)) == ["metric_points/1", "metric_points/2", "metric_points/3"]
     assert settled.tick(AFTER_SYNC).run_requests == []
 
@@ -271,13 +271,13 @@ def test_a_sync_in_which_another_endpoint_failed_is_followed_by_the_points_all_t
 def test_while_all_points_are_being_loaded_their_next_run_waits(settled):
     first = settled.load_tables("metrics")
     (request,) = settled.tick(AFTER_SYNC, lost=True).run_requests
-    run = settled.under_way("cachet_metric_points", **request.tags)
+    run = settled.under_way("cachet_all_points", **request.tags)
 
     meanwhile = settled.tick(AFTER_SYNC)
     settled.ended(run)
     (waited,) = settled.tick(AFTER_SYNC).run_requests
 
-    assert meanwhile.skip_message == f"run {run.run_id[:8]} (cachet_metric_points) is still started"
+    assert meanwhile.skip_message == f"run {run.run_id[:8]} (cachet_all_points) is still started"
     assert waited.run_key == first.run_id
 
 

@@ -154,7 +154,7 @@ def test_a_partition_shows_its_own_metadata(newcomer):
 
 
 def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(newcomer):
-    newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=no_sudden_loss")
+    newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=complete")
     newcomer.sees("Passed", within=RUN)
 
     # The page's own sync may load a loss first, and the run launched here is green again: then more is lost.

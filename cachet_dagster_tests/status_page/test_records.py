@@ -1,0 +1,221 @@
+"""Dagster hears of what changed, and of nothing else: no event for an unchanged table or a metric without news."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from dagster import (
+    AssetKey,
+    AutomationCondition,
+    Definitions,
+    ExecuteInProcessResult,
+    RunRequest,
+    asset,
+    evaluate_automation_conditions,
+)
+
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
+from cachet_dagster.source import TABLES
+from cachet_dagster.status_page.definitions import page_definitions
+from cachet_dagster.status_page.records import data_version
+
+from .automation import Automation
+from .dagster_runs import WHOLE, materialized
+
+NOW = datetime(2026, 5, 20, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def server():
+    world = World.generate(
+        incidents=7, components=4, groups=2, metrics=3, points=6, subscribers=2, schedules=1, templates=1
+    )
+    with DemoServer(world, me=True) as running:
+        yield running
+
+
+@pytest.fixture
+def project(tmp_path, server):
+    return Automation(tmp_path, server.url, DEMO_TOKEN)
+
+
+@pytest.fixture
+def loaded(project):
+    """Return a project that has been loaded once by what runs by itself."""
+    assert sync(project).success
+    assert points(project).success
+    return project
+
+
+def sync(project: Automation, job: str = "cachet_sync") -> ExecuteInProcessResult:
+    return project.launch(RunRequest(job_name=job))
+
+
+def points(project: Automation, **config: object) -> ExecuteInProcessResult:
+    run_config = {"ops": {"cachet_load_points": {"config": config}}}
+    return project.launch(RunRequest(job_name="cachet_all_points", run_config=run_config))
+
+
+def account(result: ExecuteInProcessResult) -> dict:
+    (event,) = [
+        event.step_materialization_data.materialization
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == AssetKey(["cachet", "server"])
+    ]
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def checked(result: ExecuteInProcessResult) -> set[tuple[str, str]]:
+    return {
+        (event.asset_check_evaluation_data.asset_key.path[-1], event.asset_check_evaluation_data.check_name)
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    }
+
+
+def stored(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / "history").rglob("*") if path.is_file())
+
+
+def test_the_first_sync_records_every_table_with_its_checks(project):
+    first = sync(project)
+
+    assert set(materialized(first)) == set(WHOLE)
+    assert {table for table, _ in checked(first)} == set(WHOLE)
+    assert account(first)["tables_without_news"] == 0
+
+
+def test_a_sync_without_changes_has_one_event_which_says_how_many_tables_had_none(loaded):
+    again = sync(loaded)
+
+    assert again.success
+    assert materialized(again) == {}
+    assert checked(again) == set()
+    assert account(again)["tables_without_news"] == len(WHOLE)
+    assert {line["what_happened"] for line in account(again)["tables"].values()} == {"unchanged"}
+
+
+def test_an_unchanged_sync_and_its_points_take_little_of_dagsters_storage(loaded, tmp_path):
+    before = stored(tmp_path)
+    sync(loaded)
+    after_sync = stored(tmp_path)
+    points(loaded)
+
+    assert after_sync - before <= 200_000
+    assert stored(tmp_path) - before <= 350_000
+
+
+def test_a_change_is_recorded_where_it_is_with_its_checks_and_nowhere_else(loaded, server):
+    server.world.update("incident_templates", 1, name="new")
+
+    changed = sync(loaded)
+
+    assert set(materialized(changed)) == {"incident_templates"}
+    assert {table for table, _ in checked(changed)} == {"incident_templates"}
+    assert account(changed)["tables_recorded"] == 1
+
+
+def test_a_table_that_a_person_materializes_is_recorded_whether_or_not_it_changed(loaded):
+    by_hand = loaded.load_tables("components")
+
+    assert set(materialized(by_hand)) == {"components"}
+
+
+def test_what_lies_downstream_runs_on_a_change_and_not_on_a_load(loaded, server):
+    @asset(
+        deps=[loaded.page.asset_key("incident_templates")], automation_condition=AutomationCondition.eager()
+    )
+    def report() -> None:
+        pass
+
+    defs = Definitions.merge(page_definitions(loaded.page), Definitions(assets=[report]))
+    first = evaluate_automation_conditions(defs, loaded.instance)
+    sync(loaded)
+    unchanged = evaluate_automation_conditions(defs, loaded.instance, cursor=first.cursor)
+    server.world.update("incident_templates", 1, name="new")
+    sync(loaded)
+    changed = evaluate_automation_conditions(defs, loaded.instance, cursor=unchanged.cursor)
+
+    assert unchanged.get_num_requested(AssetKey("report")) == 0
+    assert changed.get_num_requested(AssetKey("report")) == 1
+
+
+def test_a_check_whose_outcome_differs_is_recorded_though_its_table_is_unchanged(loaded, server):
+    (link, *_others) = loaded.rows("SELECT component_id FROM incident_components ORDER BY 1")
+    server.world.update("components", link[0], enabled=0)
+    server.world.delete("components", link[0])
+
+    changed = sync(loaded)
+    again = sync(loaded)
+
+    assert ("incident_components", "consistent") in checked(changed)
+    assert checked(again) == set()
+
+
+def test_where_a_sync_fails_what_it_loaded_is_recorded_so_that_it_does_not_look_failed(tmp_path):
+    world = World.generate(incidents=3, components=2, metrics=1, points=1, subscribers=1)
+    with DemoServer(world, tokens={"limited": {"components.manage"}}) as server:
+        project = Automation(tmp_path, server.url, "limited", subscribers_required=True)
+        sync(project)
+
+        again = sync(project)
+
+    assert not again.success
+    assert {"incidents", "components"} <= set(materialized(again))
+    assert not {"subscribers", "subscriber_components"} & set(materialized(again))
+
+
+def test_a_metric_has_an_event_only_when_it_had_news(loaded, server):
+    server.world.post_point(2, 1.0, at=NOW)
+
+    news = points(loaded)
+    none = points(loaded)
+
+    assert set(materialized(news)) == {"metric_points/2"}
+    assert {table for table, _ in checked(news)} == {"metric_points"}
+    assert materialized(none) == {}
+    assert checked(none) == set()
+    (seen,) = [
+        event.asset_observation_data.asset_observation
+        for event in none.all_events
+        if event.is_asset_observation
+    ]
+    assert seen.metadata["metrics_without_news"].value == 3
+    assert seen.metadata["rows"].value == loaded.count("metric_points")
+
+
+def test_a_metric_without_points_is_recorded_once(loaded, server):
+    metric = server.world.add("metrics", name="empty")
+    sync(loaded)
+
+    first, again = points(loaded), points(loaded)
+
+    assert set(materialized(first)) == {f"metric_points/{metric['id']}"}
+    assert materialized(again) == {}
+
+
+def test_what_has_not_changed_for_long_is_recorded_again_which_keeps_it_fresh(loaded):
+    loaded.set(unchanged_hours="0.0000001")
+
+    tables, metrics = sync(loaded), points(loaded)
+
+    assert set(materialized(tables)) == set(WHOLE)
+    # Dagster takes all of an asset for as fresh as its newest partition.
+    assert set(materialized(metrics)) == {"metric_points/1"}
+
+
+def test_every_load_is_recorded_where_that_is_asked_for(loaded):
+    loaded.set(unchanged_hours="0")
+
+    assert len(materialized(points(loaded))) == 3
+
+
+def test_a_data_version_tells_contents_apart_and_not_the_order_of_rows():
+    rows = [{"id": 1, "at": NOW, "big": 2**70}, {"id": 2, "at": None, "big": 1}]
+
+    assert data_version(rows) == data_version(rows[::-1])
+    assert data_version(rows) != data_version(rows[:1])
+    assert data_version(rows) != data_version([{**rows[0], "at": None}, rows[1]])
+    assert len({data_version([{"id": 1, "table": table}]) for table in TABLES}) == len(TABLES)
