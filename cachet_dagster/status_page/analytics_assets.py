@@ -163,8 +163,13 @@ def _inputs(page: StatusPage, name: str) -> list[str]:
     ]
 
 
-def _condition(page: StatusPage) -> AutomationCondition:
-    """Build when a table's content has changed, or points have come in, and nothing is under way."""
+def _condition(page: StatusPage) -> AutomationCondition | None:
+    """Build when a table's content has changed, or points have come in, and nothing is under way.
+
+    None where the page has no sensors: Dagster would bring one of its own, for the whole code location.
+    """
+    if not page.automation.has_sensors:
+        return None
     whole = [table.name for table in page.whole_tables if not FILLED_BY[table.name].kind.appends]
     tables = AssetSelection.assets(*map(page.asset_key, whole))
     changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed()).allow(tables)

@@ -149,7 +149,8 @@ class _TablesRun:
         ]
         reads = self._read(endpoints)
         loaded = self._load(reads.values())
-        failures = [str(read.error) for read in reads.values() if self._fails(read)]
+        failed = [read.error for read in reads.values() if read.error and self._fails(read)]
+        failures = [str(error) for error in failed]
         if "metrics" in reads and reads["metrics"].error is None:
             failures += _sync_partitions(page, context, reads["metrics"], connection)
         by_table = {table: read for read in loaded for table in read.endpoint.tables}
@@ -175,7 +176,8 @@ class _TablesRun:
         if loaded:
             # Yielded and last: what is only logged is lost where the op then fails.
             yield AssetMaterialization(page.asset_key("server"), metadata=self._account(reads, news))
-        _raise_failures(page, failures, loaded_any=bool(loaded))
+        retryable = len(failed) == len(failures) and all(error.retryable for error in failed)
+        _raise_failures(page, failures, loaded_any=bool(loaded), retryable=retryable)
 
     def _news(self, by_table: Mapping[str, EndpointRead], *, changes: bool) -> dict[str, str]:
         """Return the tables to record, and the data version of each.
@@ -463,7 +465,8 @@ def load_metric_points(
         )
         # Yielded and last: what is only logged is lost where the op then fails.
         yield _points_account(page, metrics.values(), recorded.quiet)
-    _raise_failures(page, failures, loaded_any=bool(metrics))
+    retryable = not config.prune and all(error.retryable for error in failed.values())
+    _raise_failures(page, failures, loaded_any=bool(metrics), retryable=retryable)
 
 
 class _PointsRecords:
@@ -565,7 +568,7 @@ def connected(page: StatusPage, log: Callable[[str], None]) -> Iterator[Connecti
         with page.connect(log) as connection:
             yield connection
     except CachetError as error:
-        raise Failure(page.text(str(error)), allow_retries=False) from error
+        raise Failure(page.text(str(error)), allow_retries=error.retryable) from error
 
 
 def _place(connection: Connection) -> str:
@@ -636,7 +639,10 @@ def _named(metric_ids: Sequence[int]) -> str:
 _METRIC = "metric \0"
 
 
-def _raise_failures(page: StatusPage, failures: Sequence[str], *, loaded_any: bool) -> None:
+def _raise_failures(
+    page: StatusPage, failures: Sequence[str], *, loaded_any: bool, retryable: bool = False
+) -> None:
+    """Raise what failed, if anything; `retryable` says whether all of it may pass without a person."""
     if failures:
         counted = Counter(failures)
         shown = "\n".join([*counted][:10])
@@ -644,5 +650,5 @@ def _raise_failures(page: StatusPage, failures: Sequence[str], *, loaded_any: bo
         rest = "Everything else is loaded. " if loaded_any else ""
         raise Failure(
             page.text(f"{shown}{more}\n{rest}What lies downstream in this run does not run."),
-            allow_retries=False,
+            allow_retries=retryable,
         )

@@ -19,7 +19,7 @@ ALL = "all"
 POINTS_JOB = "all_points"
 """What follows the page's name in that of the job that loads the points of all metrics."""
 
-POINTS_OP = "load_points"
+POINTS_OP = "load_all_points"
 """The same of its op's name."""
 
 GIVEN_UP = timedelta(hours=6)

@@ -82,13 +82,15 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 
 def _housekeeping(page: StatusPage) -> ScheduleDefinition:
     _days, bad = _usable(page, "keep_runs_days", is_days)
+    zone, bad_zone = _usable(page, "schedule_timezone", is_zone)
     set_by = f"Delete the page's old runs. After how many days is set by {variable('keep_runs_days')}."
     return ScheduleDefinition(
         name=page.named(f"{HOUSEKEEPING}_schedule"),
         job_name=page.named(HOUSEKEEPING),
         cron_schedule=HOUSEKEEPING_CRON,
+        execution_timezone=zone,
         default_status=DefaultScheduleStatus.RUNNING,
-        description=" ".join([page.text(set_by), *bad]),
+        description=" ".join([page.text(set_by), *bad, *bad_zone]),
     )
 
 

@@ -51,7 +51,6 @@ from .run_requests import (
     shortened,
     sync_in_flight,
 )
-from .settings import OFF
 
 logger = logging.getLogger("cachet_dagster")
 
@@ -95,7 +94,7 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
     """Return the sensors of a page; only the one that tells of failures where looking is `off`."""
     text = page.automation.sensor_seconds.strip()
     webhook = [failure_webhook(page)]
-    if text.lower() == OFF:
+    if not page.automation.has_sensors:
         return webhook
     if page.automation.seconds is None:
         logger.warning(

@@ -169,6 +169,11 @@ class Automation(SettingsModel):
         return tuple(name.strip() for name in names if name.strip())
 
     @property
+    def has_sensors(self) -> bool:
+        """Whether anything happens between the schedules."""
+        return self.sensor_seconds.strip().lower() != OFF
+
+    @property
     def endpoints(self) -> tuple[str, ...]:
         """Endpoints that are loaded: what shares a list with an excluded one goes with it."""
         gone = set(self.exclude_endpoints)

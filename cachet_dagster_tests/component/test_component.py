@@ -113,10 +113,9 @@ def test_off_is_off_although_yaml_reads_it_as_false():
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "acme_metric_points_schedule",
         "acme_full_refresh_schedule",
+        "acme_housekeeping_schedule",
     }
-    # Dagster's own sensor for automation conditions stands in where the page has none.
-    sensors = {sensor.name for sensor in repository.sensor_defs} - {"default_automation_condition_sensor"}
-    assert sensors == {"acme_failure_webhook"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {"acme_failure_webhook"}
 
 
 def test_endpoints_can_be_left_out_as_a_list():

@@ -20,6 +20,7 @@ from .dagster_runs import materialized
 SYNC = "cachet_sync_schedule"
 POINTS = "cachet_metric_points_schedule"
 FULL_REFRESH = "cachet_full_refresh_schedule"
+HOUSEKEEPING = "cachet_housekeeping_schedule"
 
 
 @pytest.fixture
@@ -33,11 +34,12 @@ def test_sync_and_points_run_hourly_from_the_start_and_the_full_refresh_when_swi
 
     on = [name for name, it in schedules.items() if it.default_status is DefaultScheduleStatus.RUNNING]
 
-    assert sorted(on) == [POINTS, SYNC]
+    assert sorted(on) == [HOUSEKEEPING, POINTS, SYNC]
     assert {name: it.cron_schedule for name, it in schedules.items()} == {
         SYNC: "0 * * * *",
         POINTS: "30 * * * *",
         FULL_REFRESH: "15 3 * * *",
+        HOUSEKEEPING: "45 4 * * *",
     }
     assert {it.execution_timezone for it in schedules.values()} == {"UTC"}
 
@@ -50,7 +52,7 @@ def test_times_and_their_zone_come_from_the_environment(monkeypatch):
 
     schedules = page_schedules(StatusPage.from_environment())
 
-    assert [schedule.cron_schedule for schedule in schedules] == ["*/10 * * * *", "5 * * * *", "@daily"]
+    assert [schedule.cron_schedule for schedule in schedules][:3] == ["*/10 * * * *", "5 * * * *", "@daily"]
     assert {schedule.execution_timezone for schedule in schedules} == {"Europe/Berlin"}
 
 
@@ -81,7 +83,7 @@ def test_the_code_location_loads_with_a_time_that_never_comes():
 def test_a_wrong_zone_is_replaced_by_utc_and_every_description_says_so(zone):
     schedules = page_schedules(StatusPage(values={"schedule_timezone": zone}))
 
-    assert [schedule.execution_timezone for schedule in schedules] == ["UTC"] * 3
+    assert [schedule.execution_timezone for schedule in schedules] == ["UTC"] * 4
     assert all("CACHET_SCHEDULE_TIMEZONE" in (schedule.description or "") for schedule in schedules)
 
 

@@ -105,7 +105,8 @@ def killed_table_loads(folder: Path, kills: int, *, seed: int = 1) -> Counter[st
         path.parent.mkdir()
     with DemoServer(a_page("old")) as server:
         assert Child(load_tables, before, server.url).result() == []
-    with DemoServer(a_page("new")) as server:
+    # The same page, some time later.
+    with DemoServer(a_page("new"), port=server.port) as server:
         shutil.copy(before, after)
         whole = Child(load_tables, after, server.url)
         written = 0

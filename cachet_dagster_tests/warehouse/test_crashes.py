@@ -33,17 +33,17 @@ def test_points_killed_while_they_are_loaded_go_on_where_the_database_ends(tmp_p
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database that was loaded once."""
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """Return a database that was loaded once, and the port of its page."""
     path = tmp_path_factory.mktemp("loaded") / "cachet.duckdb"
     with DemoServer(a_page("old")) as server:
         assert Child(load_tables, path, server.url).result() == []
-    return path
+    return path, server.port
 
 
 def a_long_page() -> World:
     """Return a page whose incidents take more room than the disk will have."""
-    world = World.generate(incidents=50, components=50, updates=1)
+    world = World.generate(incidents=50, components=50, updates=1, subscribers=30, schedules=12)
     for row in world.rows("incidents"):
         message = random.Random(row["id"]).randbytes(60_000).hex()
         world.update("incidents", row["id"], message=message)
@@ -51,21 +51,24 @@ def a_long_page() -> World:
 
 
 @pytest.mark.parametrize("room", ["for nothing", "for a part"])
-def test_a_full_disk_is_said_in_words_and_costs_no_table(loaded: Path, tmp_path: Path, room: str) -> None:
+def test_a_full_disk_is_said_in_words_and_costs_no_table(
+    loaded: tuple[Path, int], tmp_path: Path, room: str
+) -> None:
+    before, port = loaded
     path = tmp_path / "cachet.duckdb"
-    path.write_bytes(loaded.read_bytes())
+    path.write_bytes(before.read_bytes())
     limit = 20_000 if room == "for nothing" else path.stat().st_size + 1_000_000
 
-    with DemoServer(a_long_page()) as server:
+    with DemoServer(a_long_page(), port=port) as server:
         (said,) = Child(load_tables, path, server.url, file_limit=limit).result()
 
         assert "The disk is full: make room, then run again." in said
         assert "Each table is whole" in said
         assert "pending" not in said
         assert "Traceback" not in said
-        assert differences(path, loaded, "incidents") == 0
+        assert differences(path, before, "incidents") == 0
         if room == "for nothing":
-            assert [table for table in REPLACED if differences(path, loaded, table)] == []
+            assert [table for table in REPLACED if differences(path, before, table)] == []
 
         assert Child(load_tables, path, server.url).result() == []
         assert rows(path, "incidents") == 50

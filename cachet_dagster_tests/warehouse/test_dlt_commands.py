@@ -71,7 +71,7 @@ def test_what_is_published_is_the_last_load_and_nothing_beside_it(loaded: Path) 
 
 def test_nothing_of_a_load_lies_beside_the_database_or_in_it_twice(loaded: Path) -> None:
     beside = {path.name for path in loaded.parent.iterdir()}
-    assert beside <= {"cachet.duckdb", "cachet.duckdb.lock", "cachet.duckdb.partitions.lock"}
+    assert beside <= {"cachet.duckdb", "cachet.duckdb.lock", "cachet.duckdb.cachet_metric_id.lock"}
     with Database(loaded).reading() as opened:
         schemas = opened.execute("SELECT DISTINCT schema_name FROM duckdb_tables()").fetchall()
     assert schemas == [("cachet_data",)]

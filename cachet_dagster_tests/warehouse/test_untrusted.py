@@ -6,8 +6,10 @@ from pathlib import Path
 
 import duckdb
 
+from cachet_dagster.analytics import HISTORY
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.source import TABLES
+from cachet_dagster.warehouse.identity import IDENTITY
 
 from .children import load_all, load_tables
 
@@ -46,7 +48,7 @@ def test_names_and_messages_land_as_they_are_and_do_nothing(tmp_path: Path) -> N
         tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     assert names == [(text, text) for text in HOSTILE]
     assert messages == [(text[:200], text) for text in HOSTILE]
-    assert tables == {*TABLES, "_dlt_loads", "_dlt_pipeline_state", "_dlt_version"}
+    assert tables == {*TABLES, *HISTORY, IDENTITY.name, "_dlt_loads", "_dlt_pipeline_state", "_dlt_version"}
 
 
 def test_a_character_that_no_database_can_hold_is_marked_and_nothing_else_is_lost(tmp_path: Path) -> None:
