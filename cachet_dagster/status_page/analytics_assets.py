@@ -132,7 +132,7 @@ def model_settings(connection: Connection) -> ModelSettings:
 
 
 def _common(page: StatusPage) -> dict[str, Any]:
-    return {"group_name": page.group, "owners": page.owners, "tags": page.tags, "kinds": {"sql"}}
+    return {"group_name": page.analytics_group, "owners": page.owners, "tags": page.tags, "kinds": {"sql"}}
 
 
 def _table_metadata(schema: str, table: Table) -> dict[str, Any]:

@@ -154,6 +154,11 @@ class StatusPage:
         return self.group_name or self.name
 
     @property
+    def analytics_group(self) -> str:
+        """Dagster's asset group of what is worked out from the tables, so that each graph can be read."""
+        return f"{self.group}_analytics"
+
+    @property
     def run_tags(self) -> dict[str, str]:
         """Tags of the page's runs."""
         return {PAGE_TAG: self.name}

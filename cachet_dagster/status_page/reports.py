@@ -52,7 +52,7 @@ def report_asset(page: StatusPage) -> AssetsDefinition:
         description="The last month that is over as one HTML file, the same in Markdown, and its tables as CSV. For "
         "everyone to see, unless CACHET_AUDIENCE is `all`. Other months and policies: `make report`.",
         automation_condition=AutomationCondition.eager() if page.automation.has_sensors else None,
-        group_name=page.group,
+        group_name=page.analytics_group,
         owners=page.owners,
         tags=page.tags,
         kinds={"html"},
