@@ -54,7 +54,7 @@ def sync(project: Automation, job: str = "cachet_sync") -> ExecuteInProcessResul
 
 
 def points(project: Automation, **config: object) -> ExecuteInProcessResult:
-    run_config = {"ops": {"cachet_load_points": {"config": config}}}
+    run_config = {"ops": {"cachet_load_all_points": {"config": config}}}
     return project.launch(RunRequest(job_name="cachet_all_points", run_config=run_config))
 
 

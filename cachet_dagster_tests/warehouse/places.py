@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,9 @@ from cachet_dagster.source.stored import read_stored
 from cachet_dagster.warehouse import Session, Warehouse, load, make_warehouse
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 from cachet_dagster.warehouse.quality import Loaded, judged, promises
+
+_JUDGED_AT = datetime.now(timezone.utc)
+"""One clock for all verdicts: they name it to the minute."""
 
 LISTS = [name for name, endpoint in ENDPOINTS.items() if not endpoint.kind.per_metric]
 
@@ -109,7 +113,7 @@ def verdicts(session: Session) -> dict[str, tuple[bool, str, int]]:
         for table in TABLES.values()
         for promise in promises(table)
         if not promise.of_load
-        for verdict in [judged(promise, session, table, Loaded())]
+        for verdict in [judged(promise, session, table, Loaded(at=_JUDGED_AT))]
     }
 
 
