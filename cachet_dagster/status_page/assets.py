@@ -46,7 +46,7 @@ from cachet_dagster.source import (
 )
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import load
-from cachet_dagster.warehouse.identity import check_page, held_page, identity_resource
+from cachet_dagster.warehouse.identity import check_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
 from cachet_dagster.warehouse.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
@@ -241,8 +241,8 @@ class _TablesRun:
         warehouse.probe()
         with warehouse.reading() as query:
             if endpoints:
-                check_page(query, connection.identity, connection.page.moved_from, _place(connection))
-            self._recorded = held_page(query) == connection.identity
+                held = check_page(query, connection.identity, connection.page.moved_from, _place(connection))
+                self._recorded = held == connection.identity
             self.stored = read_stored(query, whole=stored_tables(endpoints))
             self.history = read_history(query)
         by_id = {

@@ -30,14 +30,8 @@ class AnotherPage(CachetError):
     """The dataset holds another page than the one to be loaded; nothing was written."""
 
 
-def held_page(query: Query) -> str | None:
-    """Return the address of the page that a dataset holds; None where none is recorded."""
-    found = query(IDENTITY.name, "SELECT address FROM {table}")
-    return found[0]["address"] if found else None
-
-
-def check_page(query: Query, address: str, moved_from: str | None, where: str) -> None:
-    """Raise unless a dataset holds a page, no page, or the one that has moved here.
+def check_page(query: Query, address: str, moved_from: str | None, where: str) -> str | None:
+    """Return the address of the page that a dataset holds: this one, where it was before, or none.
 
     Args:
         query: Runs SQL over the dataset.
@@ -48,9 +42,10 @@ def check_page(query: Query, address: str, moved_from: str | None, where: str) -
     Raises:
         AnotherPage: It holds another page.
     """
-    held = held_page(query)
+    found = query(IDENTITY.name, "SELECT address FROM {table}")
+    held = found[0]["address"] if found else None
     if held in (None, address, moved_from):
-        return
+        return held
     raise AnotherPage(
         f"{where} holds {held}, and {address} is another page",
         "Set CACHET_DATABASE or CACHET_DATASET to another one for it; if it is the same page under a new address, "
