@@ -25,9 +25,6 @@ from cachet_dagster.warehouse import Session, Warehouse, load, make_warehouse
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 from cachet_dagster.warehouse.quality import Loaded, judged, promises
 
-_JUDGED_AT = datetime.now(timezone.utc)
-"""One clock for all verdicts: they name it to the minute."""
-
 LISTS = [name for name, endpoint in ENDPOINTS.items() if not endpoint.kind.per_metric]
 
 TYPES = {
@@ -82,10 +79,10 @@ class Place:
                 _mirror(session, table, connection)
         return connection
 
-    def verdicts(self) -> dict[str, tuple[bool, str, int]]:
+    def verdicts(self, at: datetime | None = None) -> dict[str, tuple[bool, str, int]]:
         """Return what becomes of each promise that concerns no load: kept or not, in words, and rows found."""
         with self.warehouse().reading() as session:
-            return verdicts(session)
+            return verdicts(session, at or datetime.now(timezone.utc))
 
     def wrong_points(self, world: World) -> list[Any]:
         """Return the points, stored or the server's, that are not the same on both sides."""
@@ -106,14 +103,14 @@ class Place:
         return len(self.rows("metric_points", "id"))
 
 
-def verdicts(session: Session) -> dict[str, tuple[bool, str, int]]:
-    """Return a dataset's verdicts, by table and promise."""
+def verdicts(session: Session, at: datetime) -> dict[str, tuple[bool, str, int]]:
+    """Return a dataset's verdicts, by table and promise; they name the clock, `at`, to the minute."""
     return {
         f"{table.name}: {promise.name}": (verdict.passed, verdict.description, verdict.found)
         for table in TABLES.values()
         for promise in promises(table)
         if not promise.of_load
-        for verdict in [judged(promise, session, table, Loaded(at=_JUDGED_AT))]
+        for verdict in [judged(promise, session, table, Loaded(at=at))]
     }
 
 

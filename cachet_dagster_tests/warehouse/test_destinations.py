@@ -88,7 +88,8 @@ def test_a_cachet_3_lands_cell_by_cell_and_a_second_load_changes_nothing(place: 
     assert place.rows("system_status", "*", "observed_at") == before
     with place.mirrored() as mirror:
         assert differences_3(mirror, "admin") == []
-        assert place.verdicts() == verdicts(DuckDBSession(mirror, "cachet_data"))
+        now = datetime.now(timezone.utc)
+        assert place.verdicts(now) == verdicts(DuckDBSession(mirror, "cachet_data"), now)
 
 
 def test_a_cachet_2_lands_cell_by_cell(place: Place) -> None:
