@@ -46,7 +46,7 @@ doctor: setup ## report on the Cachet, the token and the database; PAGE=name as 
 	@$(BIN)/python -m cachet_dagster doctor $(if $(PAGE),--page $(PAGE))
 
 test: setup ## everything that proves the project, on this machine alone
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup ## lint, format, types
 	@$(BIN)/ruff check .

@@ -34,7 +34,8 @@ class Automation(Project):
 
     def __init__(self, folder: Path, base_url: str | None, token: str | None = None, **values: Any):
         # Making an instance's storage takes seconds on a busy disk, copying it hardly any time.
-        shutil.copytree(_empty_storage().name, folder, dirs_exist_ok=True)
+        if not (folder / "history").exists():
+            shutil.copytree(_empty_storage().name, folder, dirs_exist_ok=True)
         super().__init__(folder, base_url, token, **values)
         self.cursors: dict[str, str | None] = {}
 
@@ -106,6 +107,17 @@ class Automation(Project):
     def ended(self, run: DagsterRun) -> None:
         """Record that it has ended."""
         self.instance.report_run_canceled(run)
+
+
+def sync(project: Automation, job: str = "cachet_sync") -> ExecuteInProcessResult:
+    """Run a job that loads the tables."""
+    return project.launch(RunRequest(job_name=job))
+
+
+def points(project: Automation, **config: object) -> ExecuteInProcessResult:
+    """Run the job that loads the points of all metrics."""
+    run_config = {"ops": {"cachet_load_all_points": {"config": config}}}
+    return project.launch(RunRequest(job_name="cachet_all_points", run_config=run_config))
 
 
 def partition_range(request: RunRequest) -> tuple[str, str]:

@@ -7,49 +7,40 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from dagster import asset, materialize
 
-from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.housekeeping import delete_runs
 from cachet_dagster.status_page.page import StatusPage
 
-from .automation import Automation
+from .automation import Automation, points, sync
 from .dagster_runs import QUIET
-from .test_records import NOW, points, sync
 
 LATER = datetime.now(timezone.utc) + timedelta(days=40)
-
-
-@pytest.fixture
-def server():
-    with DemoServer(World.generate(incidents=3, components=2, metrics=2, points=3), me=True) as running:
-        yield running
-
-
-@pytest.fixture
-def project(tmp_path, server):
-    return Automation(tmp_path, server.url, DEMO_TOKEN)
 
 
 def run_ids(project: Automation) -> set[str]:
     return {run.run_id for run in project.instance.get_runs()}
 
 
-def test_a_run_that_holds_nothing_newest_is_deleted_with_its_events_and_its_files(project, server, tmp_path):
-    first = sync(project)
+def test_a_run_that_holds_nothing_newest_is_deleted_with_its_events_and_its_files(loaded, tmp_path):
+    project, first = loaded, run_ids(loaded)
     second = sync(project)
     third = sync(project)
 
     deleted, kept = delete_runs(project.page, project.instance, LATER)
 
-    # The tables are as the first recorded them, and the last has the newest account.
-    assert (deleted, kept) == (1, 2)
-    assert run_ids(project) == {first.run_id, third.run_id}
+    # Tables and points are as the first load recorded them, and the last has the newest account.
+    assert (deleted, kept) == (1, 3)
+    assert run_ids(project) == {*first, third.run_id}
     server_key = project.page.asset_key("server")
     assert [
         record.run_id for record in project.instance.fetch_materializations(server_key, limit=9).records
     ] == [
         third.run_id,
-        first.run_id,
+        *(
+            run.run_id
+            for run in project.instance.get_runs()
+            if run.job_name == "cachet_sync" and run.run_id in first
+        ),
     ]
     project.instance.event_log_storage.dispose()
     assert not [
@@ -57,10 +48,9 @@ def test_a_run_that_holds_nothing_newest_is_deleted_with_its_events_and_its_file
     ]
 
 
-def test_the_newest_event_of_each_asset_and_partition_and_check_outlives_housekeeping(project, server):
-    sync(project)
-    points(project)
-    server.world.post_point(1, 5.0, at=NOW)
+def test_the_newest_event_of_each_asset_and_partition_and_check_outlives_housekeeping(loaded, small_server):
+    project, server = loaded, small_server
+    server.world.post_point(1, 5.0, at=LATER)
     points(project)
     server.world.update("components", 1, name="new")
     sync(project)
@@ -75,18 +65,20 @@ def test_the_newest_event_of_each_asset_and_partition_and_check_outlives_houseke
 
     assert {key: instance.get_latest_materialization_event(key) for key in keys} == before
     points_key = project.page.asset_key("metric_points")
-    assert instance.get_materialized_partitions(points_key) == {"1", "2"}
+    assert instance.get_materialized_partitions(points_key) == {"1", "2", "3"}
     runs = run_ids(project)
     assert {record.run_id for record in checks.values()} <= runs
     assert all(event is None or event.run_id in runs for event in before.values())
 
 
-def test_young_runs_unfinished_ones_and_those_of_others_stay(project, server):
+def test_young_runs_unfinished_ones_and_those_of_others_stay(loaded):
+    project = loaded
+
     @asset
     def of_somebody_else() -> None:
         pass
 
-    for _ in range(3):
+    for _ in range(2):
         materialize([of_somebody_else], instance=project.instance, run_config=QUIET)
         project.load_tables("components")
         sync(project)
@@ -104,8 +96,8 @@ def test_young_runs_unfinished_ones_and_those_of_others_stay(project, server):
     assert len(run_ids(project)) == len(before) - 1
 
 
-def test_the_job_says_what_it_did_and_a_schedule_runs_it_daily(project):
-    sync(project)
+def test_the_job_says_what_it_did_and_a_schedule_runs_it_daily(loaded):
+    project = loaded
     result = project.repository.get_job("cachet_housekeeping").execute_in_process(
         instance=project.instance, run_config=QUIET
     )

@@ -11,7 +11,6 @@ from dagster import (
     AutomationCondition,
     Definitions,
     ExecuteInProcessResult,
-    RunRequest,
     asset,
     evaluate_automation_conditions,
 )
@@ -21,41 +20,15 @@ from cachet_dagster.source import TABLES
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.records import data_version
 
-from .automation import Automation
+from .automation import Automation, points, sync
 from .dagster_runs import WHOLE, materialized
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=timezone.utc)
 
 
 @pytest.fixture
-def server():
-    world = World.generate(
-        incidents=7, components=4, groups=2, metrics=3, points=6, subscribers=2, schedules=1, templates=1
-    )
-    with DemoServer(world, me=True) as running:
-        yield running
-
-
-@pytest.fixture
-def project(tmp_path, server):
-    return Automation(tmp_path, server.url, DEMO_TOKEN)
-
-
-@pytest.fixture
-def loaded(project):
-    """Return a project that has been loaded once by what runs by itself."""
-    assert sync(project).success
-    assert points(project).success
-    return project
-
-
-def sync(project: Automation, job: str = "cachet_sync") -> ExecuteInProcessResult:
-    return project.launch(RunRequest(job_name=job))
-
-
-def points(project: Automation, **config: object) -> ExecuteInProcessResult:
-    run_config = {"ops": {"cachet_load_all_points": {"config": config}}}
-    return project.launch(RunRequest(job_name="cachet_all_points", run_config=run_config))
+def server(small_server):
+    return small_server
 
 
 def account(result: ExecuteInProcessResult) -> dict:
@@ -79,8 +52,8 @@ def stored(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "history").rglob("*") if path.is_file())
 
 
-def test_the_first_sync_records_every_table_with_its_checks(project):
-    first = sync(project)
+def test_the_first_sync_records_every_table_with_its_checks(tmp_path, server):
+    first = sync(Automation(tmp_path, server.url, DEMO_TOKEN))
 
     assert set(materialized(first)) == set(WHOLE)
     assert {table for table, _ in checked(first)} == set(WHOLE)
