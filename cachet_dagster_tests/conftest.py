@@ -60,6 +60,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_OWN, ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    from cachet_dagster_tests.warehouse.summary import summarise
+
+    summarise(terminalreporter)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """Return a PostgreSQL server; one that cannot be started is an error, never a skip."""
@@ -67,6 +73,27 @@ def postgres() -> Iterator[Any]:
 
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Any]:
+    """Return an S3; one that cannot be started is an error, never a skip."""
+    from cachet_dagster_tests.warehouse.stores import s3_store
+
+    with s3_store() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[Any]:
+    """Return an Azure blob storage, where npm's azurite is on PATH."""
+    from cachet_dagster_tests.warehouse.stores import azure_store, azurite
+
+    program = azurite()
+    if program is None:
+        pytest.skip("npm's azurite is not on PATH")
+    with azure_store(program) as store:
+        yield store
 
 
 @pytest.fixture

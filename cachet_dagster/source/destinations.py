@@ -43,7 +43,7 @@ class Strategy:
     file_format: TLoaderFileFormat = "parquet"
     staging: str = "a dataset per run"
     transactions: bool = True
-    lock: str = "none"
+    lock: str = "of this machine"
     tested: str = "up to the connection"
     why: str = ""
     modules: tuple[str, ...] = ()
@@ -76,10 +76,10 @@ _DECLARED = (
         "Files (local, S3, GCS, Azure) as Delta tables",
         replace="truncate-and-insert",
         staging="none: a Delta commit is atomic",
-        lock="of the folder, where it is local",
-        tested="everything, on local files",
+        lock="of the folder; for a bucket, of this machine",
+        tested="everything, in a folder and in S3 (moto's server); the long tests also in Azure (azurite)",
         why="Plain files know no merge: a second load would double the rows. In a bucket a commit that meets another "
-        "fails, and is to be run again.",
+        "machine's fails, and is to be run again.",
         modules=("deltalake",),
         extra="filesystem",
         table_format="delta",

@@ -1,7 +1,8 @@
 """Files as a warehouse: a Delta table for each table, in a folder or a bucket, read by a DuckDB in memory.
 
 Plain files know no merge, and dlt would append a second load's rows to them: hence the table format. A Delta commit
-is atomic, so nothing is staged. Loads into a local folder take turns; in a bucket one of two that meet fails.
+is atomic, so nothing is staged. Loads into a local folder take turns; of those into a bucket only the ones of one
+machine do, and a commit that meets another's fails.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from dlt.extract import DltResource
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import SettingsError
 
-from .busy import DatabaseBusy
 from .duckdb_session import DuckDBSession
-from .lock import LockTimeout, locked
 from .protocol import Session
 from .sql import SqlWarehouse, first_line
 from .sql_session import IDS_AT_ONCE
@@ -124,31 +123,20 @@ class DeltaWarehouse(SqlWarehouse):
 
     @contextlib.contextmanager
     def writing(self, *, create: bool = False) -> Iterator[DeltaSession]:
-        """Take one's turn at changing it, where it is a local folder."""
+        """Take one's turn at changing it: among all who reach a folder, among those of this machine for a bucket."""
         with self.reading() as session, contextlib.ExitStack() as held:
             config = session.client.config
+            place = self._beside("load")
             if config.is_local_filesystem:
-                folder = Path(config.make_local_path(config.bucket_url))
-                try:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    held.enter_context(
-                        locked(
-                            folder / self.dataset,
-                            exclusive=True,
-                            wait=self.wait,
-                            waiting=lambda: self.log(f"waiting for another run to finish with {self.name}"),
-                        )
-                    )
-                except LockTimeout:
-                    raise DatabaseBusy(
-                        f"another run held {self.name} for {self.wait:g} s",
-                        "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
-                    ) from None
-                except OSError as error:
-                    raise SettingsError(
-                        f"the folder {folder} cannot be written ({error.strerror})",
-                        "Set destination.filesystem.bucket_url to another.",
-                    ) from error
+                place = Path(config.make_local_path(config.bucket_url)) / self.dataset
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(self._alone(place))
+            except OSError as error:
+                raise SettingsError(
+                    f"the folder {place.parent} cannot be written ({error.strerror})",
+                    "Set destination.filesystem.bucket_url to another.",
+                ) from error
             yield session
 
     def destination(self, run: str) -> TDestinationReferenceArg:

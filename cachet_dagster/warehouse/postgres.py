@@ -20,7 +20,6 @@ from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.destinations import Strategy
 from cachet_dagster.source.errors import SettingsError
 
-from .busy import DatabaseBusy
 from .lock import LockTimeout
 from .protocol import Session
 from .sql import SqlWarehouse
@@ -98,11 +97,7 @@ class PostgresWarehouse(SqlWarehouse):
             try:
                 self._lock(session, "load", self.wait)
             except LockTimeout:
-                held = f"{self.name} for {self.wait:g} s" if self.wait else self.name
-                raise DatabaseBusy(
-                    f"another run held {held}",
-                    "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
-                ) from None
+                raise self._busy() from None
             yield session
 
     @contextlib.contextmanager

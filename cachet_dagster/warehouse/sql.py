@@ -1,13 +1,16 @@
 """Any SQL destination of dlt's as a warehouse, through dlt's own client of it.
 
 Each run stages its rows in a dataset of its own, which is dropped afterwards: dlt's is shared, and loads at once
-mix their rows in it. Whatever a destination can do beyond that stands in a class of its own (`postgres.py`).
+mix their rows in it. Loads from one machine take turns by a lock on it. Whatever a destination can do beyond that
+stands in a class of its own (`postgres.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -28,8 +31,9 @@ from dlt.extract import DltResource
 from cachet_dagster.source.destinations import Strategy
 from cachet_dagster.source.errors import SettingsError
 
+from .busy import DatabaseBusy
 from .folder import run_folder
-from .lock import locked
+from .lock import LockTimeout, locked
 from .names import DATASET, PIPELINE, checked_name
 from .protocol import Session
 from .sql_session import SqlSession
@@ -95,14 +99,13 @@ class SqlWarehouse:
 
     @contextlib.contextmanager
     def writing(self, *, create: bool = False) -> Iterator[SqlSession]:
-        """Open it for changes; dlt makes the schema where there is none."""
-        with self.reading() as session:
+        """Take one's turn among the loads of this machine; dlt makes the schema where there is none."""
+        with self._alone(self._beside("load")), self.reading() as session:
             yield session
 
     def turn(self, what: str, *, wait: float) -> AbstractContextManager[None]:
         """Keep others on this machine from doing the same meanwhile."""
-        place = Path(tempfile.gettempdir()) / f"{self.pipeline_name}.{self.dataset}.{what}"
-        return locked(place, exclusive=True, wait=wait)
+        return locked(self._beside(what), exclusive=True, wait=wait)
 
     def example(self, table: str) -> str:
         """Return a line of Python that shows some rows of a table."""
@@ -136,6 +139,41 @@ class SqlWarehouse:
         with pipeline.destination_client() as client, client.sql_client.with_staging_dataset():  # pyright: ignore
             if client.sql_client.has_dataset():  # pyright: ignore
                 client.sql_client.drop_dataset()  # pyright: ignore
+
+    @contextlib.contextmanager
+    def _alone(self, place: Path) -> Iterator[None]:
+        """Hold the lock of a file, waiting for others first.
+
+        Raises:
+            DatabaseBusy: They held it for longer than the bound.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(
+                    locked(
+                        place,
+                        exclusive=True,
+                        wait=self.wait,
+                        waiting=lambda: self.log(f"waiting for another run to finish with {self.name}"),
+                    )
+                )
+            except LockTimeout:
+                raise self._busy() from None
+            yield
+
+    def _busy(self) -> DatabaseBusy:
+        return DatabaseBusy(
+            f"another run held {self.name}{f' for {self.wait:g} s' if self.wait else ''}",
+            "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
+        )
+
+    def _beside(self, what: str) -> Path:
+        """Return a file whose lock stands, on this machine, for doing something with the dataset."""
+        # A file that another user of the machine has made could not be opened. Credentials that are given are an
+        # address or texts; from dlt's configuration they are the same for all loads of a project.
+        user = getattr(os, "getuid", lambda: 0)()
+        where = hashlib.blake2b(repr(self._credentials).encode(), digest_size=6).hexdigest()
+        return Path(tempfile.gettempdir()) / f"{self.destination_type}.{self.dataset}.{where}.{user}.{what}"
 
     def _destination(self, **options: Any) -> Any:
         if self.strategy.table_format:

@@ -87,7 +87,7 @@ def load_tables(database: Path, url: str, *, file_limit: int | None = None) -> l
     if file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     with DagsterInstance.ephemeral() as instance:
-        return _failures(_materialize(instance, database, url, points=False))
+        return failures_of(_materialize(instance, database, url, points=False))
 
 
 def load_all(database: Path, url: str, times: int = 1, *, checks: bool = False) -> list[str]:
@@ -98,9 +98,9 @@ def load_all(database: Path, url: str, times: int = 1, *, checks: bool = False) 
     failures: list[str] = []
     with DagsterInstance.ephemeral() as instance:
         for _ in range(times):
-            failures += _failures(_materialize(instance, database, url, points=False, checks=checks))
+            failures += failures_of(_materialize(instance, database, url, points=False, checks=checks))
             if metric_keys(_page(database, url), instance):
-                failures += _failures(_materialize(instance, database, url, points=True, checks=checks))
+                failures += failures_of(_materialize(instance, database, url, points=True, checks=checks))
     return failures
 
 
@@ -187,7 +187,8 @@ def _materialize(
     )
 
 
-def _failures(result: ExecuteInProcessResult) -> list[str]:
+def failures_of(result: ExecuteInProcessResult) -> list[str]:
+    """Return what a run tells where it failed."""
     messages = []
     for event in result.all_events:
         if event.is_step_failure:

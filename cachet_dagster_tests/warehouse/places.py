@@ -6,15 +6,19 @@ rows, so that the truth is the same for every destination.
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pytest
 
 from cachet_dagster.demo import World
 from cachet_dagster.source import ENDPOINTS, TABLES, CachetError, CachetReader, CachetSettings, table_resource
@@ -24,6 +28,18 @@ from cachet_dagster.source.stored import read_stored
 from cachet_dagster.warehouse import Session, Warehouse, load, make_warehouse
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 from cachet_dagster.warehouse.quality import Loaded, judged, promises
+
+PLACES = {
+    "duckdb": "DuckDB",
+    "postgres": "PostgreSQL",
+    "delta": "Delta tables in a folder",
+    "s3": "Delta tables in S3 (moto)",
+    "azure": "Delta tables in Azure (azurite)",
+    "ducklake": "DuckLake (DuckDB 1.5)",
+}
+"""Where tests load, by the parameter of their fixture."""
+
+_numbers = itertools.count(1)
 
 LISTS = [name for name, endpoint in ENDPOINTS.items() if not endpoint.kind.per_metric]
 
@@ -45,14 +61,26 @@ _ARROW = {
 
 @dataclass(frozen=True)
 class Place:
-    """A dataset in a destination: `make_warehouse`'s arguments."""
+    """A dataset in a destination: `make_warehouse`'s arguments, and the variables in which dlt finds the rest."""
 
     destination: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def warehouse(self, **options: Any) -> Warehouse:
-        """Return it as a warehouse."""
+        """Return it as a warehouse, in whatever process this is."""
+        os.environ.update(self.environment)
         return make_warehouse(self.destination, **{"wait": 60.0, **self.options, **options})
+
+    def variables(self) -> dict[str, str]:
+        """Return all variables in which dlt finds it."""
+        if "credentials" not in self.options:
+            return {}
+        key = {"filesystem": "BUCKET_URL"}.get(self.destination, "CREDENTIALS")
+        return {
+            **self.environment,
+            f"DESTINATION__{self.destination.upper()}__{key}": self.options["credentials"],
+        }
 
     def rows(self, table: str, columns: str = "*", order: str = "id") -> list[tuple[Any, ...]]:
         """Return rows of a table; none where it does not exist."""
@@ -101,6 +129,27 @@ class Place:
 
     def _points(self) -> int:
         return len(self.rows("metric_points", "id"))
+
+
+def make_place(request: pytest.FixtureRequest, folder: Path) -> Place:
+    """Return an empty place of a test's own.
+
+    Args:
+        request: Of a fixture whose parameter is one of the keys of `PLACES`.
+        folder: A folder of the test's own.
+    """
+    number, kind = next(_numbers), request.param
+    if kind == "duckdb":
+        return Place("duckdb", {"database": folder / "cachet.duckdb"})
+    if kind == "delta":
+        return Place("filesystem", {"credentials": str(folder / "lake")})
+    server = request.getfixturevalue(kind)
+    if kind == "postgres":
+        return Place("postgres", {"credentials": server.create(f"test_{number}")})
+    patch = request.getfixturevalue("monkeypatch")
+    for name, value in server.environment.items():
+        patch.setenv(name, value)
+    return Place("filesystem", {"credentials": f"{server.url}/{number}"}, server.environment)
 
 
 def verdicts(session: Session, at: datetime) -> dict[str, tuple[bool, str, int]]:

@@ -1,21 +1,24 @@
 """The same promises on every destination that runs here; only the place differs.
 
-What is asked of each is in the tests' names; which ran is in their ids, and is printed by `make soak`'s and CI's
-`pytest -v`. A server that cannot be started is an error, never a skip.
+What is asked of each is in the tests' names; which ran on which is printed at the end (`summary.py`). PostgreSQL or S3
+that cannot be started is an error, never a skip. On the places that take long, all of it is in `make soak`.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from dagster import AssetKey, AssetSelection, DagsterInstance, materialize
+from pydantic import SecretStr
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.demo.answers import App
 from cachet_dagster.source import TABLES, CachetSettings, table_resource
+from cachet_dagster.status_page.assets import tables_asset
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.warehouse import DatabaseBusy, LoadFailed, load
 from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 from cachet_dagster.warehouse.points import PointsLoad
@@ -26,25 +29,22 @@ from cachet_dagster_tests.source.cachet2.test_cachet2 import serving as serving_
 from cachet_dagster_tests.truth import differences as differences_3
 from cachet_dagster_tests.truth_cachet2 import differences as differences_2
 
-from .places import Place, load_page, verdicts
-from .postgres import PostgresServer
+from .children import QUIET, failures_of
+from .places import Place, load_page, make_place, verdicts
 from .proofs_destinations import killed_loads, loads_at_once
 from .test_untrusted import HOSTILE
 
-DESTINATIONS = ["duckdb", "postgres", "filesystem"]
+quick_on_s3 = pytest.mark.places("duckdb", "postgres", "delta", "s3")
+"""What a store makes different, its commits, listings and keys, and what takes a second or two."""
 
-_numbers = itertools.count(1)
 
-
-@pytest.fixture(params=DESTINATIONS)
+@pytest.fixture(params=["duckdb", "postgres", "delta", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place of the test's own."""
-    if request.param == "postgres":
-        server = request.getfixturevalue("postgres")
-        return Place("postgres", {"credentials": server.create(f"test_{next(_numbers)}")})
-    if request.param == "filesystem":
-        return Place("filesystem", {"credentials": str(tmp_path / "lake")})
-    return Place("duckdb", {"database": tmp_path / "cachet.duckdb"})
+    here = request.node.get_closest_marker("places")
+    if request.param not in (here.args if here else ("duckdb", "postgres", "delta")):
+        pytest.skip("in make soak")
+    return make_place(request, tmp_path)
 
 
 def settings_of(server: DemoServer, token: str | None = DEMO_TOKEN) -> CachetSettings:
@@ -92,11 +92,15 @@ def test_a_cachet_3_lands_cell_by_cell_and_a_second_load_changes_nothing(place: 
         assert place.verdicts(now) == verdicts(DuckDBSession(mirror, "cachet_data"), now)
 
 
-def test_a_cachet_2_lands_cell_by_cell(place: Place) -> None:
+def test_a_cachet_2_lands_cell_by_cell_and_is_the_same_after_a_full_refresh(place: Place) -> None:
     with serving_2() as server:
         load_page(settings_of(server, TOKEN_2), place.warehouse())
         with place.mirrored() as mirror:
             assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
+        _, points = load_page(settings_of(server, TOKEN_2), place.warehouse(), full_refresh=True)
+        with place.mirrored() as mirror:
+            assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
+    assert {(one.new, one.changed, one.deleted) for one in points.values()} == {(0, 0, 0)}
 
 
 def test_a_guest_after_an_administrator_sees_less_and_takes_no_subscribers_away(place: Place) -> None:
@@ -132,6 +136,7 @@ def test_an_endpoint_that_fails_keeps_its_rows_and_the_others_are_loaded(place: 
     assert place.count("incidents") == 4
 
 
+@quick_on_s3
 def test_points_are_added_bumped_back_dated_deleted_and_pruned_as_on_the_server(place: Place) -> None:
     world = small_world()
     start = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -174,6 +179,7 @@ def test_texts_that_strangers_write_land_as_they_are_and_do_nothing(place: Place
     assert [name for name, (passed, *_) in place.verdicts().items() if not passed] == []
 
 
+@quick_on_s3
 def test_values_are_the_same_everywhere(place: Place) -> None:
     row = {column.name: None for column in TABLES["components"].columns}
     at = datetime(2026, 11, 1, 5, 30, tzinfo=timezone.utc)
@@ -195,6 +201,7 @@ def test_values_are_the_same_everywhere(place: Place) -> None:
     assert [int(row["number"]) for row in number or []] == [2**53 + 1]
 
 
+@quick_on_s3
 def test_a_load_that_fails_leaves_the_old_rows_and_no_rows_of_its_own(place: Place) -> None:
     old = [{"id": number, "name": f"old {number}"} for number in range(1, 4)]
     load(place.warehouse(), [table_resource(TABLES["metrics"], lambda: old)])
@@ -262,6 +269,7 @@ def test_what_loads_leave_behind_does_not_grow(place: Place) -> None:
         assert len(loads) <= 3
 
 
+@quick_on_s3
 def test_whoever_waits_for_another_load_is_told_so_and_gives_up_after_the_bound(place: Place) -> None:
     load(place.warehouse(), [table_resource(TABLES["metrics"], tuple)])
     said: list[str] = []
@@ -275,23 +283,73 @@ def test_whoever_waits_for_another_load_is_told_so_and_gives_up_after_the_bound(
     assert "waiting" in said[0]
 
 
+@pytest.mark.places("duckdb", "postgres")
 def test_a_load_that_is_killed_leaves_each_table_as_it_was_or_as_it_is_now(
-    postgres: PostgresServer, tmp_path: Path
+    place: Place, tmp_path: Path
 ) -> None:
-    # DuckDB's file is killed at each stage in `test_crashes.py`.
-    counted = killed_loads(Place("postgres", {"credentials": postgres.create("killed")}), tmp_path, 1)
+    if place.destination == "duckdb":
+        pytest.skip("killed at each stage in test_crashes.py")
+    counted = killed_loads(place, tmp_path, 1)
 
     assert counted["survived"] == 1
 
 
-def test_loads_at_once_lose_double_and_mix_nothing(postgres: PostgresServer, tmp_path: Path) -> None:
-    place = Place("postgres", {"credentials": postgres.create("at_once")})
-
+@pytest.mark.places("duckdb", "postgres")
+def test_loads_at_once_lose_double_and_mix_nothing(place: Place, tmp_path: Path) -> None:
+    if place.destination == "duckdb":
+        pytest.skip("many processes at once in test_turns.py")
     counted = loads_at_once(place, tmp_path, processes=4, points=150)
 
     assert (counted["wrong points"], counted["mixed tables"]) == (0, 0)
     assert counted["points"] == 4 * 150
     assert counted["looks meanwhile"] > 0
-    with postgres.connected("at_once") as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'cachet%' ORDER BY 1")
-        assert cursor.fetchall() == [("cachet_data",)]
+    if place.destination == "postgres":
+        with place.warehouse().reading() as session:
+            schemas = session.execute("SELECT schema_name FROM information_schema.schemata ORDER BY 1")
+        assert [name for (name,) in schemas.fetchall() if name.startswith("cachet")] == ["cachet_data"]
+
+
+def test_a_dataset_is_of_one_page_until_it_is_said_to_have_moved(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place.variables().items():
+        monkeypatch.setenv(name, value)
+    pages = {word: World.generate(metrics=1) for word in ("one", "other")}
+    for word, world in pages.items():
+        world.update("metrics", 1, name=word)
+    with DemoServer(pages["one"]) as one, DemoServer(pages["other"]) as other:
+        settings = {
+            "destination": place.destination,
+            "database": str(place.options.get("database", "")) or None,
+        }
+
+        def run(server: DemoServer, **more: str) -> list[str]:
+            values = {"base_url": server.url, **{k: v for k, v in settings.items() if v}, **more}
+            return load_metrics_asset(
+                StatusPage(env_prefix="CACHET_", token=SecretStr(DEMO_TOKEN), values=values)
+            )
+
+        assert run(one) == []
+        (refused,) = run(other)
+        assert f"holds {one.url}" in refused
+        assert f"set CACHET_MOVED_FROM to {one.url}" in refused
+        assert place.rows("metrics", "name") == [("one",)]
+
+        assert run(other, moved_from=one.url) == []
+        assert place.rows("metrics", "name") == [("other",)]
+        (refused,) = run(one)
+        assert f"holds {other.url}" in refused
+
+
+def load_metrics_asset(page: StatusPage) -> list[str]:
+    """Materialize the metrics of a page, and return what the run tells where it failed."""
+    assets = tables_asset(page)
+    with DagsterInstance.ephemeral() as instance:
+        done = materialize(
+            [assets],
+            selection=AssetSelection.assets(AssetKey(["cachet", "metrics"])).without_checks(),
+            instance=instance,
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+    return failures_of(done)
