@@ -26,7 +26,7 @@ from cachet_dagster.source.tables import COMPONENT_STATUS, TABLES, Table
 from . import calendars
 from .engines import Engine
 from .policies import DEFAULT_POLICY, POLICIES
-from .tables import HISTORY, MODELS, SEEDS, UPTIME_PUBLISHED, VIEWS
+from .tables import BUILT, HISTORY, MODELS, SEEDS, STEPS, UPTIME_PUBLISHED, VIEWS
 
 _MODELS = Path(__file__).parent / "models"
 
@@ -172,7 +172,7 @@ class _Build:
         for name, rows in self._seeds(built.as_of).items():
             self._fill(SEEDS[name], rows)
         self._policies()
-        for name, table in MODELS.items():
+        for name, table in BUILT.items():
             if name == "uptime_policies":
                 continue
             started = time.perf_counter()
@@ -378,6 +378,8 @@ def _severities() -> pa.Table:
             "severity": list(ranks),
             "severity_best": [1 if rank == unknown else rank for rank in ranks],
             "severity_worst": [len(SEVERITY) if rank == unknown else rank for rank in ranks],
+            "heavy": [float(10 ** (5 * (rank - 4))) if rank > 3 else 0.0 for rank in ranks],
+            "light": [float(10 ** (5 * (rank - 1))) if rank <= 3 else 0.0 for rank in ranks],
         }
     )
 
@@ -387,8 +389,13 @@ def _quoted(text: str) -> str:
 
 
 def model_inputs(name: str) -> Mapping[str, list[str]]:
-    """Return what a model is made from: tables of the page (`source`) and models (`analytics`)."""
+    """Return what a model is made from: tables of the page (`source`), models and seeds (`analytics`).
+
+    A step between models stands for what it is made from itself.
+    """
     inputs: dict[str, list[str]] = {"source": [], "analytics": []}
-    for place, table in dict.fromkeys(_NAMED.findall(_COMMENT.sub("", model_sql(name)))):
-        inputs[place].append(table)
+    for place, table in _NAMED.findall(_COMMENT.sub("", model_sql(name))):
+        found = model_inputs(table) if place == "analytics" and table in STEPS else {place: [table]}
+        for origin, tables in found.items():
+            inputs[origin] += [table for table in tables if table not in inputs[origin]]
     return inputs

@@ -543,6 +543,12 @@ _SEEDS = (
             _int("severity", "1 operational to 6 major outage, in Cachet's order."),
             _int("severity_best", "The best that such a status can stand for."),
             _int("severity_worst", "The worst."),
+            _number(
+                "heavy",
+                "10¹⁰, 10⁵ or 1 for severities 6, 5 and 4, else 0: a sum of them tells the worst of up to 99,999 of "
+                "each that hold at once, exactly.",
+            ),
+            _number("light", "The same for severities 3, 2 and 1."),
         ),
         "Cachet's order of component statuses.",
     ),
@@ -607,6 +613,107 @@ _SEEDS = (
 SEEDS: dict[str, Table] = {table.name: table for table in _SEEDS}
 """Small tables that Python writes before the models are built: settings, calendars, targets."""
 
+_SWEPT = (
+    _at("starts_at", "When the stretch begins"),
+    _at("ends_at", "When it ends, exclusive"),
+    _int("status", "Severity that figures go by, 1 to 6."),
+    _int("best", "The best that it can have been."),
+    _int("worst", "The worst that it can have been."),
+    _flag("has_unspecified_impact", "Whether an incident without an impact was open on it."),
+    _flag("in_maintenance", "Whether it would be under maintenance but for incidents."),
+    _text("evidence", "How the status is known: observed, reported, inferred or assumed."),
+)
+_STATE = (
+    _status("status", "Status that figures go by"),
+    _status("status_best", "The best that it can have been"),
+    _status("status_worst", "The worst that it can have been"),
+)
+
+_STEPS = (
+    (
+        "component_status_intervals",
+        Table(
+            "component_sweep",
+            ("component_id", "starts_at"),
+            (
+                _int("component_id", "The component."),
+                _int("shown", "Severity as the page showed it."),
+                *_SWEPT,
+            ),
+            "What holds of each component from one event to the next, as severities.",
+        ),
+    ),
+    (
+        "component_status_intervals",
+        Table(
+            "scope_sweep",
+            ("scope", "scope_id", "starts_at"),
+            (_text("scope", "group or page."), _int("scope_id", "Id of the group; 0 for the page."), *_SWEPT),
+            "What holds of each group and of the page from one event to the next, as severities.",
+        ),
+    ),
+    (
+        "component_status_intervals",
+        Table(
+            "status_runs",
+            ("scope", "scope_id", "starts_at"),
+            (
+                *_SCOPE[:2],
+                *_SWEPT[:2],
+                *_STATE,
+                _status("shown_status", "Status as the page showed it"),
+                *_SWEPT[5:],
+            ),
+            "Both sweeps, neighbours that say the same taken together.",
+        ),
+    ),
+    (
+        "component_uptime_daily",
+        Table(
+            "status_seconds",
+            (
+                "grain",
+                "period",
+                "scope",
+                "scope_id",
+                "status",
+                "status_best",
+                "status_worst",
+                "has_unspecified_impact",
+                "in_maintenance",
+                "evidence",
+            ),
+            (
+                _text("grain", "day, month or window."),
+                _date("period", "Its first day, in the page's time zone."),
+                *_SCOPE[:2],
+                *_STATE,
+                *_SWEPT[5:],
+                _number("seconds", "Seconds of the period."),
+            ),
+            "Seconds in each status of each period that figures are told of.",
+        ),
+    ),
+    (
+        "component_uptime_daily",
+        Table(
+            "uptime_figures",
+            ("grain", "period", "scope", "scope_id", "aggregation", "policy"),
+            (
+                _text("grain", "day, month or window."),
+                _date("period", "Its first day, in the page's time zone."),
+                *_SCOPE,
+                *_FIGURES,
+                _status("worst_status", "The worst status of the period"),
+            ),
+            "Uptime of every period under every policy.",
+        ),
+    ),
+)
+
+STEPS: dict[str, Table] = {table.name: table for _, table in _STEPS}
+"""What several models are made from, and nobody else: built in between, no assets, no part of what is promised."""
+
 UPTIME_PUBLISHED = Table(
     "uptime_published",
     ("month", "scope", "scope_id", "aggregation", "policy"),
@@ -621,6 +728,16 @@ UPTIME_PUBLISHED = Table(
 )
 
 MODELS: dict[str, Table] = {table.name: table for table in _MODELS}
-"""Models by name; the SQL of each lies in `models/<name>.sql`. Views are those of `VIEWS`."""
+"""Models by name; the SQL of each lies in `models/<name>.sql`, as that of the steps. Views are those of `VIEWS`."""
 
-VIEWS = ("component_uptime_daily",)
+BUILT: dict[str, Table] = {
+    name: table
+    for model in _MODELS
+    for name, table in (
+        *((step.name, step) for before, step in _STEPS if before == model.name),
+        (model.name, model),
+    )
+}
+"""Models and the steps between them, each after what it is made from."""
+
+VIEWS = ("status_runs", "status_seconds", "uptime_figures", "component_uptime_daily")

@@ -298,9 +298,9 @@ BASE = "CASE WHEN v.maintenance > 0 THEN v.maintenance ELSE v.own END"
 CLIP = "LEAST(p.ends_at, COALESCE(v.ends_at, p.ends_at))"
 MUTANTS = [
     # `<` for `<=`: a change that Cachet dates at the very look that saw it.
-    ("component_status_intervals", "o.updated_at <= o.observed_at", "o.updated_at < o.observed_at"),
+    ("component_sweep", "o.updated_at <= o.observed_at", "o.updated_at < o.observed_at"),
     # Sum for max: two things at once.
-    ("component_status_intervals", f"GREATEST({BASE}, v.incident)", f"LEAST({BASE} + v.incident, 6)"),
+    ("component_sweep", f"GREATEST({BASE}, v.incident)", f"LEAST({BASE} + v.incident, 6)"),
     # A missing clip: an impact runs on beyond its span.
     ("incident_impacts", CLIP, "COALESCE(v.ends_at, p.ends_at + INTERVAL 1 DAY)"),
     # The first fix instead of the last one, after it was reopened.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cachet_dagster.analytics import MODELS
-from cachet_dagster.analytics.build import model_inputs
-from cachet_dagster.analytics.tables import SEEDS, UPTIME_PUBLISHED, VIEWS
+from cachet_dagster.analytics.build import model_inputs, model_sql
+from cachet_dagster.analytics.tables import BUILT, SEEDS, STEPS, UPTIME_PUBLISHED, VIEWS
 from cachet_dagster_tests.truth import RECORDED_AT, tables
 
 from .pages import Models
@@ -47,11 +49,18 @@ def test_a_model_holds_its_declared_columns_and_no_key_twice(recorded: Models, n
 
 def test_a_model_is_made_only_from_what_is_built_before_it():
     built = {*SEEDS, "uptime_policies", UPTIME_PUBLISHED.name}
+    for name in BUILT:
+        if name != "uptime_policies":
+            assert set(re.findall(r"analytics\.(\w+)", model_sql(name))) <= built, name
+            built.add(name)
+    assert set(VIEWS) <= BUILT.keys()
+
+
+def test_a_step_between_models_stands_for_what_it_is_made_from():
     for name in MODELS:
         if name != "uptime_policies":
-            assert set(model_inputs(name)["analytics"]) <= built, name
-            built.add(name)
-    assert set(VIEWS) <= MODELS.keys()
+            assert not STEPS.keys() & set(model_inputs(name)["analytics"]), name
+    assert "components" in model_inputs("scope_status_intervals")["source"]
 
 
 def test_a_page_of_which_nothing_is_loaded_yet_has_models_without_rows():
