@@ -6,14 +6,28 @@ in this project's tests: the others are tested up to the connection.
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+from weakref import WeakSet
 
-from dlt.common.destination import Destination
+import dlt
+from dlt.common.destination import Destination, DestinationCapabilitiesContext
 from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.typing import TLoaderFileFormat
+from dlt.extract import DltResource
 
 from .errors import SettingsError
+
+Merge = Literal["upsert", "delete-insert"]
+
+_MERGES: tuple[Merge, ...] = ("upsert", "delete-insert")
+"""How points can be merged on their id, the better way first."""
+
+_TOLD: WeakSet[DltResource] = WeakSet()
+"""Resources whose table format is no choice of theirs."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Strategy:
 
     name: str
     title: str
-    merge: Literal["upsert", "delete-insert"] = "upsert"
+    merge: Merge = "upsert"
     replace: Literal["insert-from-staging", "truncate-and-insert"] = "insert-from-staging"
     file_format: TLoaderFileFormat = "parquet"
     staging: str = "a dataset per run"
@@ -148,20 +162,102 @@ def strategy_for(name: str) -> Strategy:
         ) from error
     assert found is not None
     can = found.capabilities()
-    merges, replaces = can.supported_merge_strategies or (), can.supported_replace_strategies or ()
+    strategy = _by_capabilities(name, can)
     if (
-        not can.sqlglot_dialect
-        or "insert-from-staging" not in replaces
-        or not {"upsert", "delete-insert"} & {*merges}
+        strategy is None
+        or not can.sqlglot_dialect
+        or "insert-from-staging" not in (can.supported_replace_strategies or ())
     ):
         raise SettingsError(
             f"the destination {name!r} cannot both merge rows and replace tables",
             f"Set CACHET_DESTINATION to one of: {known}.",
         )
+    return strategy
+
+
+def current_strategy() -> Strategy | None:
+    """Return how the destination is loaded into which a pipeline is extracting right now.
+
+    None is returned where nothing can be chosen: a source that is iterated over, a pipeline whose destination is not
+    set yet, or a destination that is only handed rows.
+    """
+    try:
+        dlt.current.load_package_state()
+    except CurrentLoadPackageStateNotAvailable:
+        return None
+    destination: Any = dlt.current.pipeline().destination
+    if destination is None:
+        return None
+    package, _, name = destination.destination_type.rpartition(".")
+    if package == "dlt.destinations" and name in DESTINATIONS:
+        return DESTINATIONS[name]
+    return _by_capabilities(name, destination.capabilities())
+
+
+def suit(resource: DltResource, strategy: Strategy) -> None:
+    """Tell a resource how a destination is loaded: how its rows are merged there, and in which table format.
+
+    What somebody has chosen for the resource stays: another merge strategy, another table format.
+
+    Args:
+        resource: The resource, which may have been told of another destination before.
+        strategy: How the destination is loaded.
+
+    Raises:
+        SettingsError: Its rows would be doubled there, or a library is missing.
+    """
+    disposition: Any = resource.write_disposition
+    if not isinstance(disposition, Mapping):
+        disposition = {"disposition": disposition}
+    if disposition.get("strategy") == "upsert" and strategy.merge != "upsert":
+        resource.apply_hints(write_disposition={"disposition": "merge", "strategy": strategy.merge})
+    if not strategy.table_format:
+        if resource in _TOLD:
+            _TOLD.discard(resource)
+            resource.apply_hints(table_format="")  # pyright: ignore[reportArgumentType]
+        return
+    if resource.table_format == "native" and disposition["disposition"] != "append":
+        raise SettingsError(
+            f"{resource.name} would be doubled by each load: plain files know neither merging nor replacing",
+            "Leave out the table format, so that it is a Delta table, or load it with the write disposition append.",
+        )
+    if not resource.table_format:
+        check_libraries(strategy)
+        resource.apply_hints(table_format=strategy.table_format)
+        _TOLD.add(resource)
+
+
+def check_libraries(strategy: Strategy) -> None:
+    """Raise where what a destination takes is not installed.
+
+    Raises:
+        SettingsError: It names what is missing and the extra that brings it.
+    """
+    missing = [name for name in strategy.modules if not _importable(name)]
+    if missing:
+        extra = f"cachet_dagster[{strategy.extra}]" if strategy.extra else f"dlt[{strategy.name}]"
+        raise SettingsError(
+            f"loading into {strategy.title} takes libraries that are not installed ({', '.join(missing)})",
+            f"Install {extra}.",
+        )
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _by_capabilities(name: str, can: DestinationCapabilitiesContext) -> Strategy | None:
+    has = can.supported_merge_strategies or ()
+    merge: Merge | None = next((one for one in _MERGES if one in has), None)
+    if merge is None:
+        return None
     return Strategy(
         name,
         name,
-        merge="upsert" if "upsert" in merges else "delete-insert",
+        merge=merge,
         file_format="parquet"
         if "parquet" in (can.supported_loader_file_formats or ())
         else can.preferred_loader_file_format or "jsonl",

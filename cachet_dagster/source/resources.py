@@ -14,6 +14,7 @@ import dlt
 from dlt.extract import DltResource
 
 from . import arrow
+from .destinations import current_strategy, suit
 from .endpoints import FILLED_BY
 from .points.arrow import SCHEMA
 from .rows import Row
@@ -69,9 +70,15 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
 def _resource(
     table: Table, extract: Callable[[], Iterator[Any]], disposition: Any, columns: Any
 ) -> DltResource:
-    extract.__doc__ = table.description
+    def suited() -> Iterator[Any]:
+        strategy = current_strategy()
+        if strategy is not None:
+            suit(dlt.current.resource(), strategy)
+        yield from extract()
+
+    suited.__doc__ = table.description
     return dlt.resource(
-        extract,
+        suited,
         name=table.name,
         table_name=table.name,
         primary_key=table.key,

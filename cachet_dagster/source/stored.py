@@ -16,9 +16,10 @@ from typing import Any
 
 import dlt
 from dlt.common.destination.exceptions import SqlClientNotAvailable
-from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from .destinations import current_strategy
+from .dialect import in_dialect
 from .endpoints import ENDPOINTS, Endpoint
 from .rows import Row
 from .tables import TABLES
@@ -103,37 +104,48 @@ def read_cursors(query: Query) -> dict[int, Cursor]:
 
 @contextlib.contextmanager
 def destination_query() -> Iterator[Query]:
-    """Query the destination of the pipeline that is extracting, whatever SQL database that is.
+    """Query the destination of the pipeline that is extracting, whatever SQL database that is, or Delta tables.
 
     Every table counts as absent where there is none to be asked: a source that is iterated over without a
     pipeline, a pipeline whose destination is not set yet or speaks no SQL. So does a table that this very run
     drops or empties (`refresh`), since the destination still holds what will then be gone.
     """
-    try:
+    with contextlib.ExitStack() as opened:
+        query = _current_query(opened)
+        if query is None:
+            yield lambda _table, _sql: None
+            return
         package: Any = dlt.current.load_package_state()["state"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
-        pipeline = dlt.current.pipeline()
-        client: Any = pipeline.sql_client() if pipeline.destination else None
-    except (CurrentLoadPackageStateNotAvailable, SqlClientNotAvailable):
-        client = None
-    if client is None:
-        yield lambda _table, _sql: None
-        return
-    refreshed = (*package.get("dropped_tables", ()), *package.get("truncated_tables", ()))
-    gone = {table.get("name") for table in refreshed}
+        refreshed = (*package.get("dropped_tables", ()), *package.get("truncated_tables", ()))
+        gone = {table.get("name") for table in refreshed}
+        yield lambda table, sql: None if table in gone else query(table, sql)
+
+
+def _current_query(opened: contextlib.ExitStack) -> Query | None:
+    strategy = current_strategy()
+    if strategy is None:
+        return None
+    pipeline: Any = dlt.current.pipeline()
+    if strategy.table_format:
+        from .delta import delta_query
+
+        return opened.enter_context(delta_query(opened.enter_context(pipeline.destination_client())))
+    try:
+        client = opened.enter_context(pipeline.sql_client())
+    except SqlClientNotAvailable:
+        return None
+    dataset = "the_dataset"
 
     def query(table: str, sql: str) -> list[Row] | None:
-        if table in gone:
-            return None
+        text = in_dialect(sql.replace("{table}", f'"{dataset}"."{table}"'), client, dataset)
         try:
-            qualified = client.make_qualified_table_name(table)
-            with client.execute_query(sql.replace("{table}", qualified)) as cursor:
+            with client.execute_query(text) as cursor:
                 names = [column[0].lower() for column in cursor.description]
                 return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
         except DatabaseUndefinedRelation:
             return None
 
-    with client:
-        yield query
+    return query
 
 
 def _row(table: str, found: Row) -> Row:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import dlt
 import duckdb
 from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.typing import TLoaderFileFormat
-from dlt.extract import DltResource
 
 from cachet_dagster.source.errors import SettingsError
 
@@ -169,9 +168,6 @@ class Database:
         pipeline.set_local_state_val("initial_cwd", str(self.path.parent))
         if self.path.exists():
             pipeline.sync_destination()
-
-    def prepare(self, resources: Sequence[DltResource]) -> None:
-        """Leave resources as they are."""
 
     def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Drop the staging dataset: a second copy of the rows."""

@@ -8,7 +8,7 @@ machine do, and a commit that meets another's fails.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,11 @@ import dlt
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from dlt.common.destination import TDestinationReferenceArg
-from dlt.common.libs.deltalake import deltalake_storage_options
-from dlt.extract import DltResource
 
 from cachet_dagster.source import TABLES
+from cachet_dagster.source.delta import open_delta
 from cachet_dagster.source.errors import SettingsError
 
 from .duckdb_session import DuckDBSession
@@ -51,7 +49,7 @@ class DeltaSession(DuckDBSession):
     def table(self, name: str) -> str:
         """Return a table's name in SQL, by which it is there from now on."""
         if name not in self._shown:
-            found = self._delta(name)
+            found = open_delta(self.client, name)
             if found is not None:
                 self._shown.add(name)
                 self.connection.register(f"files of {name}", found.to_pyarrow_dataset())
@@ -70,7 +68,7 @@ class DeltaSession(DuckDBSession):
 
     def delete(self, table: str, condition: str) -> int:
         """Delete the rows of a table for which a condition holds, and return how many that were."""
-        found = self._delta(table)
+        found = open_delta(self.client, table)
         self._shown.discard(table)
         return int(found.delete(condition)["num_deleted_rows"]) if found is not None else 0
 
@@ -81,14 +79,6 @@ class DeltaSession(DuckDBSession):
         gone = stored.filter(pc.invert(pc.is_in(stored, value_set=present))).to_pylist()  # pyright: ignore
         parts = (gone[start : start + IDS_AT_ONCE] for start in range(0, len(gone), IDS_AT_ONCE))
         return sum(self.delete(table, f'"{column}" IN ({", ".join(map(str, part))})') for part in parts)
-
-    def _delta(self, table: str) -> DeltaTable | None:
-        location = self.client.get_open_table_location("delta", table)
-        config = self.client.config
-        options = deltalake_storage_options(config.credentials, config.deltalake_storage_options)
-        if not DeltaTable.is_deltatable(location, options):
-            return None
-        return DeltaTable(location, storage_options=options)
 
 
 class DeltaWarehouse(SqlWarehouse):
@@ -142,12 +132,6 @@ class DeltaWarehouse(SqlWarehouse):
     def destination(self, run: str) -> TDestinationReferenceArg:
         """Return the dlt destination; nothing is staged."""
         return self._destination()
-
-    def prepare(self, resources: Sequence[DltResource]) -> None:
-        """Make each table a Delta table."""
-        super().prepare(resources)
-        for resource in resources:
-            resource.apply_hints(table_format="delta")
 
     def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Leave everything as it is: a Delta load leaves nothing behind."""

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cachet_dagster.source.destinations import strategy_for
+from cachet_dagster.source.destinations import check_libraries, strategy_for
 
 from .database import Database
 from .names import DATASET, PIPELINE
 from .protocol import Warehouse
-from .sql import check_libraries
 
 
 def make_warehouse(

@@ -21,6 +21,7 @@ from dlt.extract import DltResource, DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from cachet_dagster.source import FILLED_BY, TABLES
+from cachet_dagster.source.destinations import strategy_for, suit
 from cachet_dagster.source.errors import CachetError
 
 from .pipelines_folder import publish
@@ -63,7 +64,8 @@ def load(warehouse: Warehouse, resources: Sequence[DltResource]) -> tuple[LoadIn
             folder = until_loaded.enter_context(warehouse.run_folder())
             pipeline = until_loaded.enter_context(_pipeline(warehouse, folder, run))
             warehouse.sync(pipeline)
-        warehouse.prepare(resources)
+        for resource in resources:
+            suit(resource, strategy_for(warehouse.destination_type))
         source = DltSource(dlt.Schema(warehouse.pipeline_name), "cachet_source", list(resources))
         source.max_table_nesting = 0
         pipeline.extract(source, loader_file_format=warehouse.loader_file_format)

@@ -7,7 +7,7 @@ asked in the way that all of them know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ import dlt
 import pyarrow as pa
 from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.typing import TLoaderFileFormat
-from dlt.extract import DltResource
 
 from cachet_dagster.source.rows import Row
 
@@ -172,9 +171,6 @@ class Warehouse(Protocol):
 
     def sync(self, pipeline: dlt.Pipeline) -> None:
         """Bring a pipeline up to the destination's state and schemas, where there are any."""
-
-    def prepare(self, resources: Sequence[DltResource]) -> None:
-        """Give resources what this destination has to be told of them."""
 
     def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Do, after a load and within its turn, what this destination needs: keys, leftovers of killed runs."""

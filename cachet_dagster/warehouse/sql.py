@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,8 @@ from dlt.common.destination.exceptions import DestinationException
 from dlt.common.typing import TLoaderFileFormat
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
-from dlt.extract import DltResource
 
-from cachet_dagster.source.destinations import Strategy
+from cachet_dagster.source.destinations import Strategy, check_libraries
 from cachet_dagster.source.errors import SettingsError
 
 from .busy import DatabaseBusy
@@ -52,7 +50,7 @@ class SqlWarehouse:
         log: Told in words what is waited for.
 
     Raises:
-        SettingsError: A name cannot be used, or a library is missing.
+        SettingsError: A name cannot be used.
     """
 
     session_class: type[SqlSession] = SqlSession
@@ -78,7 +76,6 @@ class SqlWarehouse:
         self.log = log
         self.loader_file_format: TLoaderFileFormat = strategy.file_format
         self._credentials = credentials
-        check_libraries(strategy)
 
     def probe(self) -> None:
         """Raise what would keep a load from being written, before requests are spent on it."""
@@ -125,14 +122,6 @@ class SqlWarehouse:
     def sync(self, pipeline: dlt.Pipeline) -> None:
         """Bring a pipeline up to the destination's state and schemas."""
         pipeline.sync_destination()
-
-    def prepare(self, resources: Sequence[DltResource]) -> None:
-        """Give resources the merge strategy of this destination."""
-        for resource in resources:
-            if resource.write_disposition == "merge":
-                resource.apply_hints(
-                    write_disposition={"disposition": "merge", "strategy": self.strategy.merge}
-                )
 
     def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Drop the run's staging dataset."""
@@ -206,16 +195,26 @@ class SqlWarehouse:
         finally:
             sql.close_connection()
 
-    def _configured(self) -> Any:
-        """Return dlt's client, configured and not yet connected."""
+    def configuration(self) -> Any:
+        """Return dlt's configuration of the destination, resolved, for the dataset.
+
+        Raises:
+            SettingsError: It says which keys are missing, or what is wrong.
+        """
         destination = self._destination()
         section = ConfigSectionContext(pipeline_name=self.pipeline_name)
         try:
             with Container().injectable_context(section):
-                config = destination.spec()._bind_dataset_name(dataset_name=self.dataset)
-                return destination.client(dlt.Schema(self.pipeline_name), config)
+                return destination.configuration(
+                    destination.spec()._bind_dataset_name(dataset_name=self.dataset)
+                )
         except ConfigFieldMissingException as error:
             raise _missing(self.strategy, error) from error
+        except ImportError as error:
+            raise SettingsError(
+                f"loading into {self.strategy.title} takes libraries that are not installed ({first_line(error)})",
+                f"Install dlt[{self.strategy.name}].",
+            ) from error
         except (ConfigurationException, ValueError) as error:
             raise SettingsError(
                 f"the configuration of {self.strategy.title} cannot be used ({first_line(error)})",
@@ -223,34 +222,18 @@ class SqlWarehouse:
                 f"that begin with DESTINATION__{self.strategy.name.upper()}__.",
             ) from error
 
+    def _configured(self) -> Any:
+        """Return dlt's client, configured and not yet connected."""
+        config = self.configuration()
+        check_libraries(self.strategy)
+        return self._destination().client(dlt.Schema(self.pipeline_name), config)
+
     def _unreachable(self, error: BaseException) -> SettingsError:
         return SettingsError(
             f"{self.name} cannot be opened ({first_line(error)})",
             f"Check the server, and the credentials in [destination.{self.strategy.name}.credentials] of "
             f".dlt/secrets.toml or DESTINATION__{self.strategy.name.upper()}__CREDENTIALS.",
         )
-
-
-def check_libraries(strategy: Strategy) -> None:
-    """Raise where what a destination takes is not installed.
-
-    Raises:
-        SettingsError: It names what is missing and the extra that brings it.
-    """
-    missing = [name for name in strategy.modules if not _importable(name)]
-    if missing:
-        extra = f"cachet_dagster[{strategy.extra}]" if strategy.extra else f"dlt[{strategy.name}]"
-        raise SettingsError(
-            f"loading into {strategy.title} takes libraries that are not installed ({', '.join(missing)})",
-            f"Install {extra}.",
-        )
-
-
-def _importable(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _missing(strategy: Strategy, error: ConfigFieldMissingException) -> SettingsError:
@@ -271,7 +254,7 @@ def _fields(traces: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         if inner:
             # Of several kinds of credentials the first is enough to know what is missing.
             yield from _fields(inner[0].traces, (*path, name))
-        else:
+        elif name != "local_dir":  # which dlt sets itself
             yield (*path, name)
 
 

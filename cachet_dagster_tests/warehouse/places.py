@@ -16,9 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import pyarrow as pa
 import pytest
+from dlt.common.destination import Destination
 
 from cachet_dagster.demo import World
 from cachet_dagster.source import ENDPOINTS, TABLES, CachetError, CachetReader, CachetSettings, table_resource
@@ -71,6 +73,14 @@ class Place:
         """Return it as a warehouse, in whatever process this is."""
         os.environ.update(self.environment)
         return make_warehouse(self.destination, **{"wait": 60.0, **self.options, **options})
+
+    def of_dlt(self) -> Any:
+        """Return it as dlt's users name one."""
+        if self.destination == "duckdb":
+            return dlt.destinations.duckdb(str(self.options["database"]), supports_transactions=True)
+        if self.destination == "filesystem":
+            return dlt.destinations.filesystem(self.options["credentials"])
+        return Destination.from_reference(self.destination, credentials=self.options["credentials"])
 
     def variables(self) -> dict[str, str]:
         """Return all variables in which dlt finds it."""

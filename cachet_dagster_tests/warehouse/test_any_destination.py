@@ -13,21 +13,25 @@ from typing import Any
 
 import dlt
 import duckdb
+import pyarrow as pa
 import pytest
 import sqlglot
 from dlt.common.destination import Destination
+from dlt.common.libs.deltalake import get_delta_tables
 from dlt.common.pipeline import get_dlt_pipelines_dir
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 import cachet_dagster
-from cachet_dagster.source import TABLES, CachetError, table_resource
+from cachet_dagster.source import TABLES, CachetError, metric_points_resource, table_resource
 from cachet_dagster.source.destinations import DESTINATIONS, readme_table, strategy_for
+from cachet_dagster.source.dialect import in_dialect
 from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.source.points.arrow import SCHEMA
 from cachet_dagster.source.rows import Row
 from cachet_dagster.source.stored import read_cursors, read_stored
 from cachet_dagster.warehouse import load, make_warehouse
 from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 from cachet_dagster.warehouse.quality import Loaded, judged, promises
-from cachet_dagster.warehouse.sql_session import in_dialect
 
 from .places import TYPES, Place
 from .postgres import PASSWORD, PostgresServer
@@ -143,31 +147,108 @@ def importable(module: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", [name for name, one in DESTINATIONS.items() if one.extra])
-def test_a_missing_library_is_one_sentence_that_names_the_extra(name: str) -> None:
-    strategy = DESTINATIONS[name]
-    extras = (Path(cachet_dagster.__file__).parents[1] / "pyproject.toml").read_text()
-    assert f"\n{strategy.extra} = [" in extras
+GIVEN = {
+    "postgres": {"DATABASE": "db", "USERNAME": "user", "PASSWORD": "hush", "HOST": "h.example"},
+    "redshift": {"DATABASE": "db", "USERNAME": "user", "PASSWORD": "hush", "HOST": "h.example"},
+    "snowflake": {"DATABASE": "db", "HOST": "account", "USERNAME": "user", "PASSWORD": "hush"},
+    "bigquery": {"PROJECT_ID": "db", "PRIVATE_KEY": "hush", "CLIENT_EMAIL": "user@h.example"},
+    "databricks": {
+        "CATALOG": "db",
+        "SERVER_HOSTNAME": "h.example",
+        "HTTP_PATH": "/p",
+        "ACCESS_TOKEN": "hush",
+    },
+    "motherduck": {"DATABASE": "db", "PASSWORD": "hush"},
+}
+"""Credentials of each destination that has any, by dlt's keys."""
+REQUIRED = {
+    "snowflake": ["DATABASE", "HOST"],
+    "databricks": ["CATALOG"],
+    "motherduck": ["PASSWORD"],
+}
+"""Those without which dlt does not begin, where it is not all of them."""
 
-    if all(map(importable, strategy.modules)):
-        make_warehouse(name)
-    else:
-        with pytest.raises(
-            SettingsError, match=rf"not installed .*Install cachet_dagster\[{strategy.extra}\]"
-        ):
-            make_warehouse(name)
 
-
-@pytest.mark.parametrize("name", ["postgres", "redshift"])
+@pytest.mark.parametrize("name", GIVEN)
 def test_missing_credentials_are_one_sentence_that_names_the_keys(name: str) -> None:
     with pytest.raises(SettingsError) as found:
         make_warehouse(name).probe()
 
     said = str(found.value)
-    for key in ("DATABASE", "USERNAME", "PASSWORD", "HOST"):
+    for key in REQUIRED.get(name, GIVEN[name]):
         assert f"DESTINATION__{name.upper()}__CREDENTIALS__{key}" in said
     assert f"[destination.{name}.credentials]" in said
     assert "\n" not in said
+
+
+def test_files_without_an_address_are_one_sentence_that_names_the_key() -> None:
+    with pytest.raises(SettingsError, match=r"no bucket_url.* Set DESTINATION__FILESYSTEM__BUCKET_URL, or"):
+        make_warehouse("filesystem").probe()
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_configuration_resolves_and_names_the_library_where_one_is_missing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in GIVEN[name].items():
+        monkeypatch.setenv(f"DESTINATION__{name.upper()}__CREDENTIALS__{key}", value)
+    strategy = DESTINATIONS[name]
+    warehouse: Any = make_warehouse(name, dataset="page_data")
+    extras = (Path(cachet_dagster.__file__).parents[1] / "pyproject.toml").read_text()
+
+    config = warehouse.configuration()
+
+    assert (config.dataset_name, config.destination_type) == ("page_data", name)
+    assert config.replace_strategy == strategy.replace
+    assert "hush" not in str(config)
+    assert not strategy.extra or f"\n{strategy.extra} = [" in extras
+    if not all(map(importable, strategy.modules)):
+        with pytest.raises(
+            SettingsError, match=rf"not installed .*Install cachet_dagster\[{strategy.extra}\]"
+        ):
+            warehouse.probe()
+
+
+@pytest.mark.parametrize("name", [*GIVEN, "clickhouse", "synapse"])
+def test_plain_dlt_goes_by_the_same_table(name: str, tmp_path: Path) -> None:
+    pipeline = dlt.pipeline("plain", pipelines_dir=str(tmp_path), destination=name, dataset_name="page_data")
+    batch = pa.table({field.name: pa.array([None], field.type) for field in SCHEMA}).slice(0, 0)
+
+    pipeline.extract([metric_points_resource(lambda: iter([batch])), table_resource(TABLES["incidents"])])
+
+    tables: Any = pipeline.default_schema.tables
+    strategy = strategy_for(name)
+    assert tables["metric_points"]["x-merge-strategy"] == strategy.merge
+    assert tables["incidents"]["write_disposition"] == "replace"
+    assert "table_format" not in tables["incidents"]
+    can = Destination.from_reference(name).capabilities()  # pyright: ignore[reportOptionalMemberAccess]
+    assert strategy.merge in (can.supported_merge_strategies or ())
+
+
+def test_plain_dlt_makes_delta_tables_of_files_and_refuses_plain_ones_which_would_double_rows(
+    tmp_path: Path,
+) -> None:
+    source = [table_resource(TABLES["metrics"], lambda: [{"id": 1, "name": "one"}])]
+
+    def pipeline(name: str, destination: Any) -> dlt.Pipeline:
+        return dlt.pipeline(
+            name, pipelines_dir=str(tmp_path), destination=destination, dataset_name="page_data"
+        )
+
+    files = pipeline("files", dlt.destinations.filesystem(str(tmp_path / "lake")))
+    for _ in range(2):
+        files.run(source, loader_file_format="parquet")
+    assert [
+        row["name"] for row in get_delta_tables(files, "metrics")["metrics"].to_pyarrow_table().to_pylist()
+    ] == ["one"]
+
+    # The same resources somewhere else, where there is no such thing as a table format.
+    elsewhere = pipeline("elsewhere", dlt.destinations.duckdb(str(tmp_path / "elsewhere.duckdb")))
+    elsewhere.run(source)
+    assert elsewhere.dataset().metrics.df()["name"].tolist() == ["one"]
+
+    with pytest.raises(PipelineStepFailed, match=r"metrics would be doubled by each load: plain files"):
+        files.run(source, table_format="native")
 
 
 def test_credentials_come_from_dlts_configuration(

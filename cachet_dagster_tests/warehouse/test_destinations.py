@@ -10,13 +10,14 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import dlt
 import pytest
 from dagster import AssetKey, AssetSelection, DagsterInstance, materialize
 from pydantic import SecretStr
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.demo.answers import App
-from cachet_dagster.source import TABLES, CachetSettings, table_resource
+from cachet_dagster.source import TABLES, CachetSettings, cachet_source, table_resource
 from cachet_dagster.status_page.assets import tables_asset
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.warehouse import DatabaseBusy, LoadFailed, load
@@ -339,6 +340,32 @@ def test_a_dataset_is_of_one_page_until_it_is_said_to_have_moved(
         assert place.rows("metrics", "name") == [("other",)]
         (refused,) = run(one)
         assert f"holds {other.url}" in refused
+
+
+def test_plain_dlt_lands_the_same_and_reads_on_from_where_the_tables_end(
+    place: Place, tmp_path: Path
+) -> None:
+    world = small_world()
+
+    def run(server: DemoServer) -> int:
+        server.clear_requests()
+        pipeline = dlt.pipeline(
+            "plain", pipelines_dir=str(tmp_path), destination=place.of_dlt(), dataset_name="cachet_data"
+        )
+        pipeline.run(cachet_source(base_url=server.url, api_key=DEMO_TOKEN))
+        return sum(times for path, times in server.paths.items() if path.endswith("/points"))
+
+    with DemoServer(world) as server:
+        first = run(server)
+        before = {table: place.count(table) for table in TABLES}
+        assert place.wrong_points(world) == []
+        world.post_point(3, 7.25, at=datetime(2037, 1, 1, tzinfo=timezone.utc))
+        second = run(server)
+
+    # Six pages of points; then the newest page of each metric.
+    assert (first, second) == (6, 3)
+    assert place.wrong_points(world) == []
+    assert {table: place.count(table) for table in TABLES} == before | {"metric_points": 361}
 
 
 def load_metrics_asset(page: StatusPage) -> list[str]:
