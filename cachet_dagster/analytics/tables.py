@@ -709,6 +709,21 @@ _STEPS = (
             "Uptime of every period under every policy.",
         ),
     ),
+    (
+        "hygiene",
+        Table(
+            "shown_statuses",
+            ("component_id",),
+            (
+                _int("component_id", "The component."),
+                _at("since", "Since when it is what the first rule makes it"),
+                _status("page_status", "Status that the page shows now"),
+                _status("worst_of_all", "What the rule of Cachet since 2026-07-26 makes it"),
+                _status("newest_incident", "What the rule before makes it: the newest open incident wins"),
+            ),
+            "What the page shows of each component now, and what either rule of Cachet's makes it.",
+        ),
+    ),
 )
 
 STEPS: dict[str, Table] = {table.name: table for _, table in _STEPS}
@@ -740,4 +755,4 @@ BUILT: dict[str, Table] = {
 }
 """Models and the steps between them, each after what it is made from."""
 
-VIEWS = ("status_runs", "status_seconds", "uptime_figures", "component_uptime_daily")
+VIEWS = ("status_runs", "status_seconds", "uptime_figures", "component_uptime_daily", "shown_statuses")

@@ -6,6 +6,7 @@ the loads of the tables fill them.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -95,7 +96,7 @@ def models_asset(page: StatusPage) -> AssetsDefinition:
             engine = engine_of(session)
             schema = analytics_schema(session.dataset)
             built = build_models(engine, session.dataset, schema, model_settings(connection))
-            disagreeing = _disagreeing(engine, schema)
+            agreement = _agreement(engine, schema)
             charts = chart_metadata(session)
         for name in MODELS:
             yield MaterializeResult(
@@ -103,7 +104,7 @@ def models_asset(page: StatusPage) -> AssetsDefinition:
                 metadata={**_metadata(connection, built, name), **charts.get(name, {})},
             )
             if page.checks and page.asset_key(name) == intervals:
-                yield _status_check(page, disagreeing)
+                yield _status_check(page, agreement)
 
     return models
 
@@ -193,19 +194,43 @@ def _metadata(connection: Connection, built: Built, name: str) -> dict[str, Any]
     return metadata
 
 
-def _disagreeing(engine: Engine, schema: str) -> Sequence[tuple[Any, ...]]:
-    """Return components whose status differs from the one shown: id, name, why."""
-    return engine.execute(
+@dataclass(frozen=True)
+class _Agreement:
+    """Components with a shown status, those that are not the worst of all (id, name, why), and which rule fits."""
+
+    components: int
+    disagreeing: Sequence[tuple[Any, ...]]
+    by_newest_incident: int
+
+    @property
+    def rule(self) -> str:
+        """The rule that reproduces what the page shows of every component, if one does."""
+        if not self.disagreeing:
+            return "worst of all"
+        return "newest incident" if self.by_newest_incident == self.components else "neither"
+
+
+def _agreement(engine: Engine, schema: str) -> _Agreement:
+    disagreeing = engine.execute(
         f'SELECT h.row_id, l.component_name, h.why FROM "{schema}".hygiene AS h'
         f' INNER JOIN "{schema}".component_lives AS l ON l.component_id = h.row_id'
         " WHERE h.rule = 'status_disagrees' ORDER BY h.row_id"
     )
+    ((components, by_newest),) = engine.execute(
+        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN t.newest_incident = t.page_status THEN 1 ELSE 0 END), 0)"
+        f' FROM "{schema}".shown_statuses AS t'
+    )
+    return _Agreement(components, disagreeing, int(by_newest))
 
 
-def _status_check(page: StatusPage, disagreeing: Sequence[tuple[Any, ...]]) -> AssetCheckResult:
-    ids = ", ".join(str(number) for number, *_ in disagreeing[:_SHOWN])
-    more = f" and {len(disagreeing) - _SHOWN} more" if len(disagreeing) > _SHOWN else ""
-    metadata: dict[str, Any] = {"found": len(disagreeing)}
+def _status_check(page: StatusPage, agreement: _Agreement) -> AssetCheckResult:
+    disagreeing = agreement.disagreeing
+    metadata: dict[str, Any] = {
+        "found": len(disagreeing),
+        "components": agreement.components,
+        "by_newest_incident": agreement.by_newest_incident,
+        "rule": agreement.rule,
+    }
     if disagreeing:
         metadata["rows"] = MetadataValue.table(
             [
@@ -218,9 +243,21 @@ def _status_check(page: StatusPage, disagreeing: Sequence[tuple[Any, ...]]) -> A
         check_name=STATUS_CHECK,
         passed=not disagreeing,
         severity=AssetCheckSeverity.WARN,
-        description=f"The page shows another status of components {ids}{more} than their incidents and maintenance "
-        "make: it may be an older Cachet, where the newest incident's status wins."
-        if disagreeing
-        else "The page shows the same status of each component.",
+        description=_told(agreement),
         metadata=metadata,
     )
+
+
+def _told(agreement: _Agreement) -> str:
+    if not agreement.disagreeing:
+        return "The page shows the same status of each component."
+    numbers = [number for number, *_ in agreement.disagreeing]
+    ids = ", ".join(map(str, numbers[:_SHOWN]))
+    more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+    why = (
+        "It is an older Cachet, whose rule fits all of them: the newest open incident's status wins."
+        if agreement.rule == "newest incident"
+        else f"Nor does the rule of older versions, the newest open incident's status, fit all: it fits "
+        f"{agreement.by_newest_incident} of {agreement.components}."
+    )
+    return f"The page shows another status of components {ids}{more} than their incidents and maintenance make. {why}"

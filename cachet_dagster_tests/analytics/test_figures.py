@@ -189,7 +189,8 @@ def test_a_month_that_is_told_otherwise_later_is_restated_with_the_incident_that
     assert restated[0]["difference"] < 0
 
 
-def test_the_published_windows_of_another_page_give_each_month_the_downtime_that_they_cover():
+def published_page() -> tuple[dict[str, list[Row]], list[tuple[datetime, datetime]]]:
+    """Return a page with the published windows as outages, those of maintenance left out, and the windows."""
     with PUBLISHED.open(encoding="utf-8") as file:
         windows = [row for row in csv.DictReader(file) if row["impact"] != "maintenance"]
     spans = sorted((instant(row["downtime_start"]), instant(row["downtime_end"])) for row in windows)
@@ -201,6 +202,11 @@ def test_the_published_windows_of_another_page_give_each_month_the_downtime_that
         )
         rows["incident_updates"].append({"id": number, "incident_id": number, "status": 4, "created_at": end})
         rows["incident_components"].append({"incident_id": number, "component_id": 1, "component_status": 4})
+    return rows, spans
+
+
+def test_the_published_windows_of_another_page_give_each_month_the_downtime_that_they_cover():
+    rows, spans = published_page()
 
     models = Models(rows, as_of=at("2026-09-01 00:00"))
 
@@ -209,6 +215,19 @@ def test_the_published_windows_of_another_page_give_each_month_the_downtime_that
         " WHERE scope = 'component' AND policy = 'major_only' AND down_seconds > 0"
     )
     assert {row["month"]: row["down_seconds"] for row in months} == merged_by_month(spans)
+
+
+def test_the_best_ninety_days_of_another_page_are_at_98_90_percent_as_published():
+    """Its chart has the peak of uptime over 90 days in those that end with 12 January 2025."""
+    rows, _ = published_page()
+
+    models = Models(rows, as_of=at("2025-01-13 00:00") - timedelta(microseconds=1))
+
+    (figure,) = models.rows(
+        "SELECT uptime FROM analytics.uptime_rolling"
+        " WHERE scope = 'component' AND policy = 'major_only' AND window_days = 90"
+    )
+    assert f"{figure['uptime']:.2%}" == "98.90%"
 
 
 def merged_by_month(spans: list[tuple[datetime, datetime]]) -> dict[date, float]:
@@ -265,6 +284,74 @@ def test_time_is_tiled_bounds_hold_and_days_sum_to_months(rows, zone):
         " WHERE s.seconds > epoch(d.ends_at - d.starts_at) + 1e-6"
     )
     assert [gaps, lived, odd, sums, long_days] == [[], [], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("day", "hours", "begin", "end"),
+    [
+        ("2026-03-29", 23, "2026-03-29 00:30", "2026-03-29 01:30"),
+        ("2026-10-25", 25, "2026-10-25 00:30", "2026-10-25 01:30"),
+    ],
+)
+def test_a_day_on_which_the_clock_changes_has_the_hours_that_it_has(day, hours, begin, end):
+    """An outage of an hour spans the change: from half past one to half past three, or to half past two again."""
+    rows = a_page((1, "00:00", "00:00", 4))
+    rows["components"][0] |= {"created_at": at("2026-01-01 00:00"), "updated_at": at("2026-01-01 00:00")}
+    rows["incidents"][0] |= {"created_at": at(begin), "updated_at": at(end)}
+    rows["incident_updates"] = [{"id": 1, "incident_id": 1, "status": 4, "created_at": at(end)}]
+
+    models = Models(rows, as_of=at("2026-11-01 00:00"), time_zone="Europe/Berlin")
+
+    (figure,) = models.rows(
+        "SELECT measured_seconds, down_seconds, uptime FROM analytics.component_uptime_daily"
+        f" WHERE policy = 'strict' AND day = '{day}'"
+    )
+    (month,) = models.rows(
+        "SELECT measured_seconds, down_seconds FROM analytics.uptime_monthly WHERE scope = 'component'"
+        f" AND policy = 'strict' AND month = date_trunc('month', DATE '{day}')"
+    )
+    assert (figure["measured_seconds"], figure["down_seconds"]) == (hours * 3600, 3600)
+    assert figure["uptime"] == pytest.approx(1 - 1 / hours)
+    assert (month["measured_seconds"], month["down_seconds"]) == ((31 * 24 - 24 + hours) * 3600, 3600)
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pages(), st.sampled_from(ZONES), st.sampled_from(ZONES), st.integers(0, 6))
+def test_any_split_of_a_window_adds_up(rows, zone, other, cut):
+    """Days before and after any cut are the window; and days cut at other midnights are the same time."""
+    models, elsewhere = (Models(rows, as_of=AS_OF, time_zone=name, audience="all") for name in (zone, other))
+    parts = (
+        "SELECT scope, scope_id, aggregation, policy, f.day < w.first_day + {cut} AS is_before,"
+        " sum(f.down_seconds) AS down, sum(f.measured_seconds) AS measured, sum(f.unknown_seconds) AS unknown"
+        " FROM ({members}) JOIN analytics.component_uptime_daily AS f USING (component_id)"
+        " JOIN analytics.calendar_windows AS w ON w.window_days = 7 AND f.day BETWEEN w.first_day AND w.last_day"
+        " GROUP BY ALL"
+    ).format(
+        cut=cut,
+        members="SELECT 'component' AS scope, component_id AS scope_id, 'own' AS aggregation, component_id"
+        " FROM analytics.component_lives"
+        " UNION ALL SELECT 'group', component_group_id, 'mean', component_id FROM analytics.component_lives"
+        " WHERE component_group_id IS NOT NULL AND in_audience"
+        " UNION ALL SELECT 'page', 0, 'mean', component_id FROM analytics.component_lives WHERE in_audience",
+    )
+
+    odd = models.rows(
+        f"SELECT * FROM (SELECT scope, scope_id, aggregation, policy, sum(down) AS down, sum(measured) AS measured,"
+        f" sum(unknown) AS unknown FROM ({parts}) GROUP BY ALL)"
+        " FULL JOIN (FROM analytics.uptime_rolling WHERE window_days = 7 AND aggregation <> 'all_up')"
+        " USING (scope, scope_id, aggregation, policy)"
+        " WHERE NOT coalesce(abs(down - down_seconds) + abs(measured - measured_seconds)"
+        " + abs(unknown - unknown_seconds) < 1e-6, FALSE)"
+    )
+    whole = [
+        one.rows(
+            "SELECT scope, scope_id, status, status_best, status_worst, round(sum(seconds), 3) AS seconds"
+            " FROM analytics.status_daily GROUP BY ALL ORDER BY ALL"
+        )
+        for one in (models, elsewhere)
+    ]
+    assert odd == []
+    assert whole[0] == whole[1]
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))

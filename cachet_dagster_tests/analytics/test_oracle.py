@@ -9,13 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cachet_dagster.analytics.build import SOURCES
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
+from cachet_dagster_tests import recordings, truth_cachet2
 from cachet_dagster_tests.truth import RECORDED_AT, tables
 
 from .generated import AS_OF, BEGIN, pages
 from .loads import Clock, Loads
 from .oracle import Oracle, differences
-from .pages import Models
+from .pages import Models, at
+
+CACHET2_RECORDED_AT = at("2026-11-23 08:25")
 
 
 @pytest.mark.parametrize("audience", ["public", "all"])
@@ -23,6 +27,20 @@ def test_every_minute_of_every_component_of_the_recorded_page_agrees(audience):
     rows = tables("admin")
     models = Models(rows, as_of=RECORDED_AT, audience=audience)
     oracle = Oracle(rows, RECORDED_AT, RECORDED_AT - timedelta(days=400), audience)
+
+    found, compared = differences(rows, models.table("component_status_intervals"), oracle)
+
+    assert found == []
+    assert compared > 300_000_000
+
+
+@pytest.mark.parametrize("audience", ["public", "all"])
+def test_every_minute_of_every_component_of_the_recorded_cachet_2_agrees(audience):
+    world = truth_cachet2.expected_tables(recordings.world("v2"), admin=True, page="http://localhost")
+    rows = {name: given for name, given in world.items() if name in SOURCES}
+    read_by = {"versions": [{"api_version": 2, "observed_at": CACHET2_RECORDED_AT}]}
+    models = Models({**rows, **read_by}, as_of=CACHET2_RECORDED_AT, audience=audience)
+    oracle = Oracle(rows, CACHET2_RECORDED_AT, CACHET2_RECORDED_AT - timedelta(days=410), audience, version=2)
 
     found, compared = differences(rows, models.table("component_status_intervals"), oracle)
 

@@ -91,22 +91,42 @@ def test_the_models_are_built_once_after_a_sync_that_changed_something_and_say_w
     assert found[0] > 0
 
 
-def test_a_component_whose_shown_status_cannot_be_explained_is_named_in_a_warning(tmp_path, server, world):
-    project = Project(tmp_path, server.url, DEMO_TOKEN)
-    project.load_tables(*TABLES)
-    with duckdb.connect(str(project.database)) as connection:
-        connection.execute("UPDATE cachet_data.components SET latest_status = 6 WHERE id = 2")
+def test_a_shown_status_that_cannot_be_explained_is_named_in_a_warning_and_an_older_rule_is_recognized(
+    tmp_path,
+):
+    """Two incidents are open: in older versions the newest one's impact won, now the worst of all does."""
+    page, times = World(), {"created_at": "2026-01-01 00:00:00", "updated_at": "2026-01-01 00:00:00"}
+    page.add("components", id=1, name="API", status=1, enabled=1, component_group_id=None, **times)
+    for number, status in ((1, 4), (2, 2)):
+        day = {"created_at": f"2026-01-0{number} 00:00:00", "updated_at": f"2026-01-0{number} 00:00:00"}
+        page.add("incidents", id=number, name="Slow", status=1, visible=1, message="", **day)
+        page.add(
+            "incident_components",
+            id=number,
+            incident_id=number,
+            component_id=1,
+            component_status=status,
+            **day,
+        )
+    with DemoServer(page) as server:
+        project = Project(tmp_path, server.url, DEMO_TOKEN)
+        project.load_tables(*TABLES)
 
-    built = materialize(
-        [models_asset(project.page)], instance=project.instance, run_config=QUIET, raise_on_error=False
-    )
+    checks = []
+    for shown in (6, 2):
+        with duckdb.connect(str(project.database)) as connection:
+            connection.execute(f"UPDATE cachet_data.components SET latest_status = {shown}")
+        built = materialize(
+            [models_asset(project.page)], instance=project.instance, run_config=QUIET, raise_on_error=False
+        )
+        assert built.success
+        checks += built.get_asset_check_evaluations()
 
-    assert built.success
-    (check,) = built.get_asset_check_evaluations()
-    assert not check.passed
-    assert check.severity.value == "WARN"
-    assert "components 2 " in str(check.description)
-    assert check.metadata["rows"].records[0].data["component_id"] == 2
+    assert [(check.passed, check.severity.value) for check in checks] == [(False, "WARN")] * 2
+    assert [check.metadata["rule"].value for check in checks] == ["neither", "newest incident"]
+    assert "components 1 " in str(checks[0].description)
+    assert checks[0].metadata["rows"].records[0].data["component_id"] == 1
+    assert "an older Cachet" in str(checks[1].description)
 
 
 def test_models_and_history_are_assets_with_lineage_and_described_columns(project):

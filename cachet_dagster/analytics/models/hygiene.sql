@@ -61,9 +61,11 @@ FROM analytics.incident_facts AS f
 WHERE f.flags LIKE '%start_in_future%' OR f.flags LIKE '%end_before_start%'
 UNION ALL
 SELECT
-    'status_disagrees', 'component', c.id, n.starts_at,
-    'The page shows status ' || COALESCE(CAST(c.latest_status AS TEXT), 'null') || ', its incidents and maintenance make it '
-    || CAST(n.shown_status AS TEXT) || '.'
-FROM source.components AS c
-INNER JOIN now_shown AS n ON n.component_id = c.id
-WHERE c.latest_status IS DISTINCT FROM n.shown_status
+    'status_disagrees', 'component', t.component_id, t.since,
+    'The page shows status ' || COALESCE(CAST(t.page_status AS TEXT), 'null') || ', its incidents and maintenance make it '
+    || CAST(t.worst_of_all AS TEXT) || CASE
+        WHEN t.newest_incident = t.page_status THEN '; the newest open incident alone, as in older versions, makes it that.'
+        ELSE '.'
+    END
+FROM analytics.shown_statuses AS t
+WHERE t.page_status IS DISTINCT FROM t.worst_of_all
