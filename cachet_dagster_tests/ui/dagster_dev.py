@@ -28,19 +28,42 @@ def dagster_dev(folder: Path, environment: Mapping[str, str], *, wait: float = 1
         environment: Variables to set beside those of this process.
         wait: Seconds that it may take to start.
     """
+    with _served(folder, new_home(folder), environment, "dagster", "dev", wait=wait) as address:
+        yield address
+
+
+@contextmanager
+def webserver(
+    folder: Path, home: Path, environment: Mapping[str, str], *, wait: float = 120
+) -> Iterator[str]:
+    """Run the UI alone, over a home that there is already, and yield its address; as `dagster_dev` otherwise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _served(folder, home, environment, "dagster-webserver", wait=wait) as address:
+        yield address
+
+
+def new_home(folder: Path) -> Path:
+    """Make a home of Dagster's with the project's settings in a folder, and return it."""
     home = folder / "home"
     home.mkdir(parents=True)
     settings = (PROJECT / "dagster.yaml").read_text()
     (home / "dagster.yaml").write_text(settings.replace("base_dir: .dagster", f"base_dir: {home}"))
+    return home
+
+
+@contextmanager
+def _served(
+    folder: Path, home: Path, environment: Mapping[str, str], program: str, *arguments: str, wait: float
+) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CACHET_")}
-    with (folder / "dagster-dev.log").open("wb") as log:
+    with (folder / f"{program}.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                str(Path(sys.executable).with_name("dagster")),
-                *("dev", "-m", "cachet_dagster.definitions", "-h", "127.0.0.1", "-p", str(port)),
+                str(Path(sys.executable).with_name(program)),
+                *(*arguments, "-m", "cachet_dagster.definitions", "-h", "127.0.0.1", "-p", str(port)),
             ],
             cwd=folder,
             env={**inherited, "DAGSTER_HOME": str(home), "DLT_DATA_DIR": str(folder / "dlt"), **environment},
@@ -72,5 +95,5 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], deadline: float) -
             return
         except (urllib.error.URLError, OSError):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError("dagster dev did not start; see dagster-dev.log") from None
+                raise AssertionError("the UI did not start; see its log") from None
             time.sleep(0.5)
