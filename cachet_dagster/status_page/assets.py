@@ -16,6 +16,7 @@ from typing import Any
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
+    AssetKey,
     AssetMaterialization,
     AssetObservation,
     AssetsDefinition,
@@ -45,7 +46,8 @@ from cachet_dagster.source import (
     table_resource,
 )
 from cachet_dagster.source.stored import Stored, read_stored
-from cachet_dagster.warehouse import load
+from cachet_dagster.warehouse import Session, load
+from cachet_dagster.warehouse.holds import holds
 from cachet_dagster.warehouse.identity import check_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
 from cachet_dagster.warehouse.loss import SuddenLoss, loss_error, sudden_loss
@@ -136,6 +138,8 @@ class _TablesRun:
     history: Remembered = field(default_factory=Remembered)
     reader: CachetReader = field(init=False)
     _recorded: bool = False
+    _records: Mapping[AssetKey, Recorded] = field(default_factory=dict)
+    _versions: dict[str, str | None] = field(default_factory=dict)
 
     def events(self) -> Iterator[Any]:
         """Do it all, and yield the materializations and the check results; raise what failed in the end."""
@@ -185,10 +189,9 @@ class _TablesRun:
         Where a run fails, Dagster takes all that it planned and did not record for failed, so that all is recorded.
         """
         page = self.page
-        records = newest_records(self.context.instance, [page.asset_key(table) for table in by_table])
         news = {}
         for table, read in by_table.items():
-            recorded = records.get(page.asset_key(table), Recorded())
+            recorded = self._records.get(page.asset_key(table), Recorded())
             version = self._version(read, table) or recorded.version or data_version([])
             if not (changes and recorded.covers(page, version)):
                 news[table] = version
@@ -196,12 +199,11 @@ class _TablesRun:
 
     def _version(self, read: EndpointRead, table: str) -> str | None:
         """Return the data version of what a table holds now; None where it holds what it held."""
-        if read.error is not None:
-            return None
-        rows = read.rows.get(table, [])
-        if not read.endpoint.kind.appends:
-            return data_version(rows)
-        return data_version(rows) if rows else None
+        if table not in self._versions:
+            rows = read.rows.get(table, [])
+            same = read.error is not None or (read.endpoint.kind.appends and not rows)
+            self._versions[table] = None if same else data_version(rows)
+        return self._versions[table]
 
     def _observe_missed(self, missed: Mapping[str, EndpointRead]) -> None:
         """Record why tables were not loaded; not again and again where only changes are recorded."""
@@ -262,12 +264,16 @@ class _TablesRun:
         loaded = [read for read in reads if read.outcome in ("read", "not offered")]
         if not loaded:
             return []
+        tables = [self.page.asset_key(table) for read in loaded for table in read.endpoint.tables]
+        self._records = newest_records(self.context.instance, tables)
+        held = self._held(loaded)
         # What a token is refused gets its tables too, so that SQL finds them; their rows stay.
         resources = [
             table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
             for read in reads
             if read.outcome != "failed"
             for table in read.endpoint.tables
+            if table not in held
         ]
         if self.stored.points_missing and any(read.endpoint.name == "metrics" for read in loaded):
             # A page without metrics has no run that would make it.
@@ -277,6 +283,24 @@ class _TablesRun:
             resources.append(identity_resource(self.connection.identity, self.page.name))
         load(self.connection.warehouse, resources)
         return loaded
+
+    def _held(self, loaded: Iterable[EndpointRead]) -> Collection[str]:
+        """Return the tables that hold what was read already: to replace them all takes more than half of a sync.
+
+        Dagster's word for it, the newest data version, only tells which are worth a look: the database may be another
+        one since, or a backup.
+        """
+        if self.config.full_refresh or not changes_only(self.context.run):
+            return ()
+        alike = {
+            table: read
+            for read in loaded
+            for table in read.endpoint.tables
+            if (version := self._records.get(self.page.asset_key(table), Recorded()).version)
+            and self._version(read, table) in (None, version)
+        }
+        with self.connection.warehouse.reading() as session:
+            return [table for table, read in alike.items() if _holds(session, read, table)]
 
     def _loss(self, read: EndpointRead) -> SuddenLoss | None:
         """Return the error of an endpoint whose tables would lose too many rows at once."""
@@ -600,6 +624,14 @@ def _what_happened(read: EndpointRead, rows: int) -> str:
     if read.endpoint.kind.appends:
         return "added, since it differs" if rows else UNCHANGED
     return "replaced whole"
+
+
+def _holds(session: Session, read: EndpointRead, table: str) -> bool:
+    """Return whether a table holds what was read of it; one that rows are added to, whether there are none to add."""
+    rows = read.rows.get(table, [])
+    if read.endpoint.kind.appends:
+        return not rows and bool(session.columns(table))
+    return holds(session, TABLES[table], rows)
 
 
 def _missed(read: EndpointRead) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
+import duckdb
 import pytest
 from dagster import (
     AssetKey,
@@ -78,6 +79,43 @@ def test_an_unchanged_sync_and_its_points_take_little_of_dagsters_storage(loaded
 
     assert after_sync - before <= 200_000
     assert stored(tmp_path) - before <= 350_000
+
+
+def test_a_table_is_loaded_only_where_the_database_does_not_hold_what_was_read_whatever_dagster_says(loaded):
+    held = loaded.rows("SELECT * FROM incident_updates ORDER BY id")
+    before = load_ids(loaded)
+    with duckdb.connect(str(loaded.database)) as by_hand:
+        by_hand.execute("UPDATE cachet_data.incidents SET name = 'by hand' WHERE id = 1")
+        by_hand.execute("DELETE FROM cachet_data.components WHERE id = 1")
+        by_hand.execute("ALTER TABLE cachet_data.metrics ADD COLUMN gone VARCHAR")
+        by_hand.execute("UPDATE cachet_data.metrics SET gone = 'an attribute that is served no more'")
+
+    again = sync(loaded)
+
+    assert again.success
+    assert materialized(again) == {}
+    damaged = {"incidents", "components", "metrics"}
+    after = load_ids(loaded)
+    assert {table for table in before if after[table] != before[table]} == damaged
+    assert loaded.rows("SELECT count(*) FROM incidents WHERE name = 'by hand'") == [(0,)]
+    assert loaded.rows("SELECT count(gone) FROM metrics") == [(0,)]
+    assert loaded.rows("SELECT * FROM incident_updates ORDER BY id") == held
+
+
+def test_a_full_refresh_loads_every_table(loaded):
+    before = load_ids(loaded)
+
+    assert sync(loaded, "cachet_full_refresh").success
+
+    after = load_ids(loaded)
+    assert {table for table in before if after[table] == before[table]} <= {"versions", "system_status"}
+
+
+def load_ids(project: Automation) -> dict[str, set[str]]:
+    return {
+        table: {load_id for (load_id,) in project.rows(f"SELECT DISTINCT _dlt_load_id FROM {table}")}
+        for table in WHOLE
+    }
 
 
 def test_a_change_is_recorded_where_it_is_with_its_checks_and_nowhere_else(loaded, server):
