@@ -32,7 +32,7 @@ COMPONENT = {
 SCHEDULE = {0: "Upcoming", 1: "In progress", 2: "Complete"}
 CALC_TYPE = {0: "Sum", 1: "Average"}
 # From the best to the worst.
-SEVERITY = (1, 6, 5, 2, 3, 4)
+SEVERITY = (1, 5, 6, 2, 3, 4)
 
 _TIMES = ("created_at", "updated_at")
 SHOWN: dict[str, tuple[str, ...]] = {
@@ -382,15 +382,17 @@ class _Truth:
         }
 
     def _latest_status(self, component: Row) -> int:
-        """The worst of its own and of unresolved, visible incidents; else that of running maintenance; else its own."""
-        within = []
+        """The worst of running maintenance, else its own status, and of unresolved, visible incidents."""
+        statuses = [self._without_incidents(component)]
         for link in self._world["incident_components"]:
             incident = self._by_id["incidents"][link["incident_id"]]
             unresolved = incident["status"] != 4 and not incident["deleted_at"] and incident["visible"] == 1
             if link["component_id"] == component["id"] and unresolved and link["component_status"]:
-                within.append(link["component_status"])
-        if within:
-            return max([component["status"], *within], key=SEVERITY.index)
+                statuses.append(link["component_status"])
+        return max(statuses, key=SEVERITY.index)
+
+    def _without_incidents(self, component: Row) -> int:
+        """Return the status of running maintenance; else the component's own."""
         for link in self._world["schedule_components"]:
             schedule = self._by_id["schedules"][link["schedule_id"]]
             if (

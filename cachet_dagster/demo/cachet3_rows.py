@@ -29,7 +29,7 @@ COMPONENT_STATUS = {
 INCIDENT_STATUS = {0: "Unknown", 1: "Investigating", 2: "Identified", 3: "Watching", 4: "Fixed"}
 SCHEDULE_STATUS = {0: "Upcoming", 1: "In progress", 2: "Complete"}
 # How bad a status is, for the worst of several; the numbers alone do not say it.
-_SEVERITY = {None: -1, 1: 0, 6: 1, 5: 2, 2: 3, 3: 4, 4: 5}
+_SEVERITY = {None: -1, 1: 0, 5: 1, 6: 2, 2: 3, 3: 4, 4: 5}
 
 
 @dataclass(frozen=True)
@@ -269,34 +269,31 @@ def schedule_status(request: Request, row: Row) -> int:
 _in_incidents: WeakKeyDictionary[World, tuple[tuple[int, ...], dict[int, int | None]]] = WeakKeyDictionary()
 
 
-def _worst_in_incidents(world: World, component: Row) -> int | None:
-    """Return the worst of a component's own status and those within visible, unresolved incidents, if any."""
-    versions = tuple(world.versions[name] for name in ("components", "incidents", "incident_components"))
+def _worst_in_incidents(world: World, component_id: int) -> int | None:
+    """Return the worst status of a component within visible, unresolved incidents, if any."""
+    versions = tuple(world.versions[name] for name in ("incidents", "incident_components"))
     counted, known = _in_incidents.get(world, ((), {}))
     if counted != versions:
         known = {}
         _in_incidents[world] = (versions, known)
-    if component["id"] not in known:
+    if component_id not in known:
         statuses = []
-        for link in world.where("incident_components", component_id=component["id"]):
+        for link in world.where("incident_components", component_id=component_id):
             incident = world.get("incidents", link["incident_id"])
             if link["component_status"] is None or incident is None:
                 continue
             if incident["status"] != 4 and not incident["deleted_at"] and incident["visible"] == 1:
                 statuses.append(link["component_status"])
-        known[component["id"]] = (
-            max([component["status"], *statuses], key=lambda status: _SEVERITY.get(status, -1))
-            if statuses
-            else None
-        )
-    return known[component["id"]]
+        known[component_id] = max(statuses, key=_severity, default=None)
+    return known[component_id]
 
 
-def latest_status(request: Request, component: Row) -> int:
-    """Return what incidents make of a component, else running maintenance, else its own status."""
-    worst = _worst_in_incidents(request.world, component)
-    if worst is not None:
-        return worst
+def _severity(status: int | None) -> int:
+    return _SEVERITY.get(status, -1)
+
+
+def _without_incidents(request: Request, component: Row) -> int:
+    """Return what running maintenance makes of a component, else its own status."""
     for link in request.world.where("schedule_components", component_id=component["id"]):
         schedule = request.world.get("schedules", link["schedule_id"])
         if schedule is None or schedule["deleted_at"] is not None or link["component_status"] is None:
@@ -304,6 +301,15 @@ def latest_status(request: Request, component: Row) -> int:
         if published(request, schedule) and schedule_status(request, schedule) == 1:
             return link["component_status"]
     return component["status"]
+
+
+def latest_status(request: Request, component: Row) -> int:
+    """Return the worst of what incidents make of a component, and running maintenance or else its own status."""
+    without, within = (
+        _without_incidents(request, component),
+        _worst_in_incidents(request.world, component["id"]),
+    )
+    return without if within is None else max(without, within, key=_severity)
 
 
 # Who sees what.

@@ -481,3 +481,39 @@ def test_alone_it_says_in_one_line_what_is_wrong(arguments: list[str], words: st
     assert result.returncode == 1
     assert words in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+# What a page says of its components
+
+
+@pytest.mark.parametrize(
+    ("own", "maintained", "impacts", "shown"),
+    [
+        (1, None, [5], 5),
+        (5, None, [6], 6),
+        (6, None, [5], 6),
+        (1, 6, [], 6),
+        (4, 6, [], 6),
+        (1, 6, [5], 6),
+        (1, 6, [2], 2),
+        (2, None, [1], 2),
+    ],
+)
+def test_a_component_is_as_bad_as_the_worst_of_maintenance_or_else_itself_and_of_its_incidents(
+    own: int, maintained: int | None, impacts: list[int], shown: int
+) -> None:
+    world = World.generate(components=1)
+    world.update("components", 1, status=own)
+    for impact in impacts:
+        incident = world.add("incidents", name="", status=1, visible=1)["id"]
+        world.add("incident_components", incident_id=incident, component_id=1, component_status=impact)
+    if maintained:
+        schedule = world.add("schedules", name="", scheduled_at="2020-01-01 00:00:00", completed_at=None)[
+            "id"
+        ]
+        world.add("schedule_components", schedule_id=schedule, component_id=1, component_status=maintained)
+    with DemoServer(world) as running:
+        status, body = get(running.port, "/api/components/1", BEARER)
+
+    assert status == 200
+    assert body["data"]["attributes"]["latest_status"]["value"] == shown
