@@ -121,6 +121,7 @@ def _attributes(name: str) -> Iterator[tuple[str, Any, str]]:
     examples = {
         "name": name,
         "token_variable": f"{name.upper()}_API_TOKEN",
+        "pool": f"{name}_api",
         "database": f"{name}.duckdb",
         "dataset": f"{name}_data",
         "key_prefix": [name],
@@ -139,6 +140,8 @@ _OWN = {
     "token_variable": "variable of the environment that holds the API token, read by each run and stored nowhere; a "
     "guest reads where it is left out",
     "env_prefix": "what variables that set the rest begin with, such as `CACHET_`",
+    "pool": "Dagster's pool of what asks this Cachet, one run at a time; `<name>_api` where it is left out. Pages of "
+    "one server share a pool, so that its rate limit is spent once",
     "key_prefix": "what the assets' keys begin with; the page's name where it is left out",
     "group_name": "asset group; the page's name where it is left out",
     "owners": "owners of the assets: e-mail addresses, or `team:…`",
@@ -159,6 +162,7 @@ class StatusPageComponent(dg.Component, _Settings, dg.Resolvable):
     name: Annotated[Optional[str], _own("name")] = None  # noqa: UP045
     env_prefix: Annotated[Optional[str], _own("env_prefix")] = None  # noqa: UP045
     token_variable: Annotated[Optional[str], _own("token_variable")] = None  # noqa: UP045
+    pool: Annotated[Optional[str], _own("pool")] = None  # noqa: UP045
     key_prefix: Annotated[Union[str, Sequence[str], None], _own("key_prefix")] = None  # noqa: UP007
     group_name: Annotated[Optional[str], _own("group_name")] = None  # noqa: UP045
     owners: Annotated[Optional[Sequence[str]], _own("owners")] = None  # noqa: UP045
@@ -198,6 +202,7 @@ class StatusPageComponent(dg.Component, _Settings, dg.Resolvable):
             values={key: value for key, value in values.items() if value is not None},
             env_prefix=self.env_prefix,
             token_variable=self.token_variable,
+            api_pool=self.pool or "",
             key_prefix=[self.key_prefix] if isinstance(self.key_prefix, str) else self.key_prefix or (),
             group_name=self.group_name or "",
             owners=self.owners or (),

@@ -81,6 +81,8 @@ class StatusPage:
         env_prefix: What variables that set the rest begin with; None where none do.
         token_variable: Variable that holds the API token, read by each run and stored nowhere.
         token: The API token itself, for code that has it.
+        api_pool: Dagster's pool of what asks this Cachet, which pages that share its rate limit share; one of the
+            page's own where it is empty.
         key_prefix: What the assets' keys begin with; the name where it is empty.
         group_name: Dagster's asset group; the name where it is empty.
         owners: Owners of the assets, as Dagster has them.
@@ -99,6 +101,7 @@ class StatusPage:
     env_prefix: str | None = None
     token_variable: str | None = None
     token: SecretStr | None = field(default=None, repr=False)
+    api_pool: str = ""
     key_prefix: Sequence[str] = ()
     group_name: str = ""
     owners: Sequence[str] = ()
@@ -146,7 +149,7 @@ class StatusPage:
     @property
     def pool(self) -> str:
         """The pool of everything that asks this Cachet: one run at a time spends its rate limit."""
-        return self.named("api")
+        return self.api_pool or self.named("api")
 
     @property
     def group(self) -> str:

@@ -251,6 +251,21 @@ def test_two_pages_in_one_dataset_are_refused_when_the_project_loads():
     assert "defs.yaml of bolt" in said
 
 
+def test_pages_that_share_a_servers_rate_limit_share_a_pool_and_others_have_their_own():
+    with project(acme={**ACME, "pool": "status_api"}, guest={**ACME, "pool": "status_api"}, bolt=ACME) as found:
+        repository = found.get_repository_def()
+    pools = {
+        page: {
+            node.definition.pool
+            for job in (f"{page}_sync", f"{page}_all_points", f"{page}_metric_points")
+            for node in repository.get_job(job).nodes
+        }
+        for page in ("acme", "guest", "bolt")
+    }
+
+    assert pools == {"acme": {"status_api"}, "guest": {"status_api"}, "bolt": {"bolt_api"}}
+
+
 @pytest.mark.parametrize(("name", "other"), [("acme", "acme_demo"), ("acme", "acme_metric"), ("a", "a_full")])
 def test_no_name_makes_a_pages_definitions_those_of_another(name, other):
     with project(**{name: {}, other: ACME}) as definitions:
