@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test check doctor bench soak test-ui test-ui-twice screenshots clean
+.PHONY: help setup run dev report test check doctor bench soak test-ui test-ui-twice test-deploy screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,14 @@ setup: .venv/.ready ## set up .venv
 		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group browser; \
 	else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group browser; \
+	fi
+	@touch $@
+
+.venv/.ready-deploy: .venv/.ready
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group deploy; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group deploy; \
 	fi
 	@touch $@
 
@@ -61,6 +69,9 @@ test-ui: setup .venv/.ready-browser ## the UI in headless Chromium, which has to
 
 test-ui-twice: setup .venv/.ready-browser ## the same, with one more try for what failed, which is named
 	@PYTHON=$(BIN)/python .ci/test-twice -m ui cachet_dagster_tests/ui
+
+test-deploy: setup .venv/.ready-deploy ## several hosts on loopback, and what deploy/ holds; MINUTES=10 for longer
+	@$(if $(MINUTES),DEPLOY_MINUTES=$(MINUTES) )$(BIN)/python -m pytest -m deploy cachet_dagster_tests/deploy
 
 screenshots: setup .venv/.ready-browser ## the README's pictures, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots

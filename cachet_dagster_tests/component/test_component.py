@@ -252,7 +252,9 @@ def test_two_pages_in_one_dataset_are_refused_when_the_project_loads():
 
 
 def test_pages_that_share_a_servers_rate_limit_share_a_pool_and_others_have_their_own():
-    with project(acme={**ACME, "pool": "status_api"}, guest={**ACME, "pool": "status_api"}, bolt=ACME) as found:
+    with project(
+        acme={**ACME, "pool": "status_api"}, guest={**ACME, "pool": "status_api"}, bolt=ACME
+    ) as found:
         repository = found.get_repository_def()
     pools = {
         page: {

