@@ -5,7 +5,8 @@ whenever declarative automation asks for them, Dagster's storage in files with t
 DuckDB file, and a Cachet over sockets whose clock moves on by an hour. What is scaled: Dagster dates its events by the
 real clock, so a day of `CACHET_KEEP_RUNS_DAYS` and of `CACHET_UNCHANGED_HOURS` is as long as 24 syncs took. What is
 left out: the points' run between two syncs, which is the same again, and the processes of Dagster's daemon; the ticks
-that it would keep are written at the end. `SOAK_YEAR_SYNCS` and `SOAK_YEAR_SECONDS` end the year earlier.
+that it would keep are written at the end. `SOAK_YEAR_SYNCS` and `SOAK_YEAR_SECONDS` end the year earlier;
+`SOAK_YEAR_KEEP_DAYS` has housekeeping keep fewer days than thirty, so that a shorter one shows what stays of it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ SECONDS = float(os.environ.get("SOAK_YEAR_SECONDS", "inf"))
 EVERY = int(os.environ.get("SOAK_YEAR_EVERY", "100"))
 
 DAY, WEEK = 24, 7 * 24
-KEEP_DAYS = 30
+KEEP_DAYS = int(os.environ.get("SOAK_YEAR_KEEP_DAYS", "30"))
 METRICS = 50
 HOUSEKEEPING_HOUR = 4
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -136,7 +137,7 @@ class Year:
             assert done.success
 
     def _housekeeping(self) -> None:
-        """Run the page's own job; the thirty days are as long as so many syncs have taken."""
+        """Run the page's own job; its days are as long as so many syncs have taken."""
         first = len(self.began) - KEEP_DAYS * DAY
         if first >= 0:
             keep = timedelta(seconds=time.time() - self.began[first])
