@@ -39,8 +39,9 @@ def server(scenario: Scenario) -> Iterator[str]:
     """A server process with the scenario's world, ready to answer; its address."""
     world = scenario.world
     command = ["--metrics", world.metrics, "--points", world.points]
-    if scenario.limit:
-        command = ["benchmarks.limited", *command, "--rate-limit", scenario.limit]
+    if scenario.limit or scenario.api == 2:
+        command = ["benchmarks.limited", *command, "--rate-limit", scenario.limit, "--api", scenario.api]
+        command += ["--unforeseen"] * world.unforeseen
     else:
         command = ["benchmarks.server", *command, "--incidents", world.incidents]
         command += ["--latency-ms", scenario.latency_ms, "--ready", *scenario.ready]

@@ -76,24 +76,19 @@ class _Dagster:
         self.instance = dg.DagsterInstance.local_temp(str(bench.folder))
         self.key = lambda table: dg.AssetKey(["cachet", table])
         self.job = defs.resolve_implicit_global_asset_job_def()
+        self.points_job = defs.resolve_job_def("cachet_all_points")
 
-    def materialize(self, *tables: str, tags: dict[str, str] | None = None) -> None:
+    def materialize(self, *tables: str) -> None:
         keys = [self.key(table) for table in tables]
-        self.job.execute_in_process(instance=self.instance, asset_selection=keys, tags=tags)
+        self.job.execute_in_process(instance=self.instance, asset_selection=keys)
 
     def add_partitions(self) -> None:
         """As a user does: loading `metrics` adds a partition for each."""
         self.materialize("metrics")
 
     def materialize_points(self) -> None:
-        keys = self.instance.get_dynamic_partitions("cachet_metric_id")
-        self.materialize(
-            "metric_points",
-            tags={
-                "dagster/asset_partition_range_start": keys[0],
-                "dagster/asset_partition_range_end": keys[-1],
-            },
-        )
+        """As the schedule and the sensor do."""
+        self.points_job.execute_in_process(instance=self.instance)
 
     def points(self) -> Work:
         self.add_partitions()

@@ -69,6 +69,7 @@ class Scenario:
     latency_ms: float = 0
     ready: tuple[int, ...] = (100,)
     limit: int = 0  # requests a minute; where set, the server is the embedded Cachet
+    api: int = 3  # where 2, the server is the embedded Cachet too
 
 
 SCENARIOS = {
@@ -98,6 +99,18 @@ SCENARIOS = {
         World(metrics=1, points=1_000_000, unforeseen=True),
         ("floor", "dagster"),
         floor=("floor",),
+    ),
+    "1x500000-cachet2": Scenario(
+        "1 metric x 500,000 points of a Cachet 2",
+        World(metrics=1, points=500_000),
+        ("dagster",),
+        api=2,
+    ),
+    "1x500000-cachet2-unforeseen": Scenario(
+        "1 metric x 500,000 points of a Cachet 2 with an attribute that nobody foresaw",
+        World(metrics=1, points=500_000, unforeseen=True),
+        ("dagster",),
+        api=2,
     ),
     "1x5000000-memory": Scenario(
         "1 metric x 5,000,000 points (memory; pages built while asked for)",
@@ -204,6 +217,15 @@ AIMS = (
         "dagster, time over that of points as they are foreseen",
         lambda found: (
             found["1x1000000-unforeseen"]["dagster"].seconds / found["1x1000000"]["dagster"].seconds
+        ),
+        1.3,
+    ),
+    Aim(
+        "1x500000-cachet2-unforeseen",
+        "dagster, time over that of points as they are foreseen",
+        lambda found: (
+            found["1x500000-cachet2-unforeseen"]["dagster"].seconds
+            / found["1x500000-cachet2"]["dagster"].seconds
         ),
         1.3,
     ),

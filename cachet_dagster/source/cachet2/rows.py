@@ -124,7 +124,7 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
         if labels := _DECLARED[table][name].codes:
             yield f"{name}_label", None if code is None else labels.get(code)
         yield f"{name}_source", value
-    elif name == "calc_type":
+    elif name == "calc_type" and name in _DECLARED[table]:
         yield name, value
         yield f"{name}_label", (_DECLARED[table][name].codes or {}).get(value)
     elif name == "group_id":

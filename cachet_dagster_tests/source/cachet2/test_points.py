@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +17,11 @@ from cachet_dagster.demo.arrivals import Arrivals
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.demo.world import instant
 from cachet_dagster.source import CachetReader
+from cachet_dagster.source.cachet2.points import SHAPE, flatten, flatten_attribute
 from cachet_dagster.source.errors import NotFound, Unstable
-from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.source.points.arrow import SCHEMA, PageDecoder, PlainPage, odd_page, table_of
 from cachet_dagster.source.points.read import MetricStep, read_points
+from cachet_dagster.source.rows import RowContext
 from cachet_dagster.source.stored import Cursor
 from cachet_dagster_tests.source.cachet2.test_cachet2 import (
     answering,
@@ -26,7 +30,7 @@ from cachet_dagster_tests.source.cachet2.test_cachet2 import (
     reader_of,
     serving,
 )
-from cachet_dagster_tests.source.points.test_read import Disturbance, bump, post
+from cachet_dagster_tests.source.points.test_read import NAMES, VALUES, Disturbance, bump, by_column, post
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 Rows = dict[int, dict[str, Any]]
@@ -455,6 +459,46 @@ def test_a_total_that_the_points_never_make_up_is_said():
     assert isinstance(steps[0].error, Unstable)
     assert "hold 1 different rows where the server names 2" in str(steps[0].error)
     assert asked == 3
+
+
+def test_an_attribute_that_nobody_foresaw_is_decoded_like_the_others_from_the_first_page_to_the_last():
+    def unit(document: dict[str, Any]) -> None:
+        for row in document["data"]:
+            row |= {"unit": f"u{row['id']}", "tags": ["a", row["id"]]}
+
+    world = metric_world([point(number) for number in range(1, 2_501)])
+    decoder, page = PageDecoder(SHAPE), {"data": [point(1) | {"calculated_value": 1 / 8}]}
+    unit(page)
+
+    with serving(world, middleware=[changed_points(unit)]) as server:
+        (step,) = [step for batch in read_points(reader_of(server), [1], {}) for step in batch]
+
+    assert isinstance(decoder(json.dumps(page).encode())["data"], PlainPage)
+    assert step.error is None
+    rows = {row["id"]: row for row in step.rows.to_pylist()}
+    assert {number: (row.pop("unit"), row.pop("tags")) for number, row in rows.items()} == {
+        number: (f"u{number}", f'["a", {number}]') for number in range(1, 2_501)
+    }
+    assert rows == truth(world)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=2), min_size=3, max_size=3))
+def test_attributes_that_nobody_foresaw_are_columns_as_row_by_row(extra: list[dict[str, Any]]):
+    page = {
+        "data": [
+            {**more, **point(number), "calculated_value": number / 8} for number, more in enumerate(extra, 1)
+        ]
+    }
+    context = RowContext(ZoneInfo("UTC"), "hash", START, "metric_points")
+    decoder = PageDecoder(SHAPE)
+    read = decoder(json.dumps(page).encode())["data"]
+
+    fast = decoder.with_extra_columns(read, lambda name, value: flatten_attribute(name, value, context))
+
+    slow = odd_page([flatten(row, context) for row in page["data"]])
+    assert isinstance(read, PlainPage)
+    assert by_column(table_of([fast], context.zone)) == by_column(table_of([slow], context.zone))
 
 
 def test_attributes_that_nobody_foresaw_become_columns_and_odd_values_text():
