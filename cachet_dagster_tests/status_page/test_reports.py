@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -52,6 +52,17 @@ def metadata(built: tuple[Project, ExecuteInProcessResult], name: str) -> dict:
     return dict(event.materialization.metadata)
 
 
+def test_the_charts_of_a_build_take_less_than_40_kilobytes_of_dagsters_storage(built):
+    texts = [
+        str(value.md_str)
+        for model in CHARTS
+        for value in metadata(built, model).values()
+        if isinstance(value, MarkdownMetadataValue)
+    ]
+
+    assert sum(map(len, texts)) < 40_000
+
+
 @pytest.mark.parametrize("model", CHARTS)
 def test_a_models_asset_shows_its_charts_as_images_within_markdown(built, model: str):
     shown = {
@@ -62,9 +73,9 @@ def test_a_models_asset_shows_its_charts_as_images_within_markdown(built, model:
 
     assert shown.keys() == CHARTS[model]
     for value in shown.values():
-        found = re.fullmatch(r"!\[.+\]\(data:image/svg\+xml;base64,([\w+/=]+)\)", str(value.md_str))
+        found = re.fullmatch(r"!\[.+\]\(<data:image/svg\+xml;charset=utf-8,([^<>]+)>\)", str(value.md_str))
         assert found is not None
-        ElementTree.fromstring(base64.b64decode(found[1]).decode())
+        ElementTree.fromstring(unquote(found[1]))
 
 
 def test_the_report_is_written_with_the_models_and_its_asset_says_where_and_what(built):

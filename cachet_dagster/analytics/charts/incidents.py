@@ -23,6 +23,8 @@ _SEVERITIES = (
     (6, "maintenance"),
     (None, "no severity given"),
 )
+_ENOUGH = 10
+"""Of fewer incidents nine in ten are all of them, and their 90th percentile says nothing of its own."""
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -68,10 +70,8 @@ def durations(months: Sequence[MonthDurations]) -> Chart:
     if not known:
         return empty(title, "No incident was resolved yet.")
     last = known[-1]
-    answer = (
-        f"{month(last.month)}: half within {duration(last.median)}, nine in ten within {duration(last.p90)} "
-        f"(n = {last.resolved})."
-    )
+    nine = f", nine in ten within {duration(last.p90)}" if last.resolved >= _ENOUGH else ""
+    answer = f"{month(last.month)}: half within {duration(last.median)}{nine} (n = {last.resolved})."
     drawing = Drawing(title, answer)
     left, top, tall = MARGIN + 58.0, HEAD + 16.0, 190.0
     height = _log_scale(drawing, known, left, top, tall)
@@ -84,9 +84,11 @@ def durations(months: Sequence[MonthDurations]) -> Chart:
             drawing.text(x, top + tall + 50, f"{entry.still_open} open", "middle small soft")
         if entry.median is None:
             continue
-        low, high = height(entry.median), height(entry.p90 or entry.median)
-        drawing.line(x, high, x, low, "s-accent-soft", width=6)
-        drawing.circle(x, high, 5, "s-accent paper", width=2)
+        nine = entry.p90 if entry.resolved >= _ENOUGH else None
+        low, high = height(entry.median), height(nine or entry.median)
+        if nine:
+            drawing.line(x, high, x, low, "s-accent-soft", width=6)
+            drawing.circle(x, high, 5, "s-accent paper", width=2)
         drawing.circle(x, low, 5.5, "f-accent")
         _duration_labels(drawing, x, low, high, entry, step)
     entries = [
@@ -98,7 +100,7 @@ def durations(months: Sequence[MonthDurations]) -> Chart:
         (
             lambda x, y: drawing.circle(x + 6, y - 4, 5, "s-accent paper", width=2),
             12.0,
-            "90th percentile: nine in ten",
+            f"90th percentile: nine in ten (where n ≥ {_ENOUGH})",
         ),
     ]
     return drawing.chart(drawing.legend(top + tall + 74, entries))
@@ -149,20 +151,29 @@ def weekday_hour(counts: Mapping[tuple[int, int], int], *, zone: str = "UTC") ->
     cell, tall = (WIDTH - MARGIN - left) / 24, 26.0
     for hour in range(0, 24, 3):
         drawing.text(left + hour * cell, top - 8, f"{hour:02}:00", "small soft figure")
-    quiet: list[tuple[float, float]] = []
+    levels: dict[str, list[tuple[float, float]]] = {}
     for weekday, name in enumerate(_WEEKDAYS):
         drawing.text(MARGIN, top + weekday * tall + 17, name, "small soft")
         for hour in range(24):
-            amount = counts.get((weekday, hour), 0)
-            x, y = left + hour * cell, top + weekday * tall
-            if not amount:
-                quiet.append((x, y))
-                continue
-            level = math.ceil(4 * amount / max(most, 4))
-            drawing.rect(x, y, cell - 2, tall - 2, f"f-scale-{level}")
-            ink = "on-dark" if level > 2 else "on-light"
-            drawing.text(x + cell / 2 - 1, y + 16.5, amount, f"middle small figure {ink}")
-    drawing.squares(quiet, cell - 2, tall - 2, "track")
+            level = math.ceil(4 * counts.get((weekday, hour), 0) / max(most, 4))
+            colour = f"scale-{level}" if level else "track"
+            levels.setdefault(colour, []).append((left + hour * cell, top + weekday * tall))
+    for colour, corners in levels.items():
+        drawing.squares(corners, cell - 2, tall - 2, colour, pitch=cell)
+    for weekday in range(7):
+        y = top + weekday * tall + 16.5
+        for ink, of_ink in (("on-light", range(1, 3)), ("on-dark", range(3, 5))):
+            found = [
+                (left + (hour + 0.5) * cell - 1, counts[weekday, hour])
+                for hour in range(24)
+                if math.ceil(4 * counts.get((weekday, hour), 0) / max(most, 4)) in of_ink
+            ]
+            classes = f"middle small figure {ink}"
+            few = [(x, amount) for x, amount in found if amount < 10]
+            drawing.digits([x for x, _ in few], y, [amount for _, amount in few], classes)
+            for x, amount in found:
+                if amount >= 10:
+                    drawing.text(x, y, amount, classes)
     return drawing.chart(top + 7 * tall + 18)
 
 
@@ -207,13 +218,14 @@ def overlap(
         start = (max(span.begin, begin) - begin).total_seconds() * scale
         stop = (min(span.end or now, end) - begin).total_seconds() * scale
         _span_bar(drawing, left + start, left + max(stop, start + 3), y, span)
-        drawing.text(left - 12, y + 15, span.name, "end small", width=left - 12 - MARGIN)
+    for position, span in enumerate(shown):
+        drawing.text(left - 12, top + position * tall + 15, span.name, "end small", width=left - 12 - MARGIN)
     return drawing.chart(_overlap_legend(drawing, foot + 26))
 
 
 def _span_bar(drawing: Drawing, start: float, stop: float, y: float, span: Span) -> None:
     name = STATUS_CLASSES.get(span.status or 0, "unknown")
-    drawing.rect(start, y + 4, stop - start, 14, f"f-{name}", radius=2, tip=span.name)
+    drawing.rect(start, y + 4, stop - start, 14, f"f-{name}", tip=span.name)
     if span.end is None:
         drawing.path([(stop, y + 4), (stop + 7, y + 11), (stop, y + 18)], f"f-{name}", closed=True)
     elif not span.is_end_certain:
@@ -249,7 +261,7 @@ def _time_ticks(
 def _overlap_legend(drawing: Drawing, y: float) -> float:
     def mark(status: int | None) -> Mark:
         name = STATUS_CLASSES.get(status or 0, "unknown")
-        return lambda x, y: drawing.rect(x, y - 10, 12, 12, f"f-{name}", radius=2)
+        return lambda x, y: drawing.rect(x, y - 10, 12, 12, f"f-{name}")
 
     def arrow(x: float, y: float) -> None:
         drawing.path([(x, y - 10), (x + 7, y - 4), (x, y + 2)], "f-soft", closed=True)

@@ -43,7 +43,7 @@ def metric_band(
     begin, end = bands[0].begin, bands[-1].begin + step
     inside = [span for span in incidents if span.begin < end and (span.end or now) > begin]
     drawing = Drawing(title, _answer(bands, suffix, len(inside)))
-    left, top, tall = MARGIN + 62.0, HEAD + 18.0, 180.0
+    left, top, tall = MARGIN + 62.0, HEAD + 24.0, 180.0
     width = WIDTH - MARGIN - left
     seconds = (end - begin).total_seconds()
 
@@ -53,16 +53,18 @@ def metric_band(
     for span in inside:
         start, stop = across(span.begin), across(span.end or now)
         drawing.rect(start, top, max(stop - start, 2), tall, "f-shade", tip=span.name)
-    height = _scale(drawing, bands, suffix, left, top, tall)
+    height = _scale(drawing, bands, left, top, tall)
+    drawing.text(left - 8, top - 9, suffix, "end small soft", width=left - 8 - MARGIN)
     for run in _runs(bands, step):
-        points = [(across(band.begin + step / 2), band) for band in run]
+        # Whole pixels: there may be hundreds.
+        points = [(round(across(band.begin + step / 2)), band) for band in run]
         drawing.path(
-            [(x, height(band.maximum)) for x, band in points]
-            + [(x, height(band.minimum)) for x, band in reversed(points)],
+            [(x, round(height(band.maximum))) for x, band in points]
+            + [(x, round(height(band.minimum))) for x, band in reversed(points)],
             "f-accent-soft band",
             closed=True,
         )
-        drawing.path([(x, height(band.middle)) for x, band in points], "s-accent", width=2)
+        drawing.path([(x, round(height(band.middle))) for x, band in points], "s-accent", width=2)
     for share in (0, 0.25, 0.5, 0.75, 1):
         at = begin + (end - begin) * share
         anchor = "" if share == 0 else " end" if share == 1 else " middle"
@@ -78,7 +80,7 @@ def _answer(bands: Sequence[Band], suffix: str, incidents: int) -> str:
     return f"From {number(lowest)} to {number(highest)} {suffix}, last {number(last)}; {during}."
 
 
-def _scale(drawing: Drawing, bands: Sequence[Band], suffix: str, left: float, top: float, tall: float):
+def _scale(drawing: Drawing, bands: Sequence[Band], left: float, top: float, tall: float):
     """Draw the lines of a scale, and return what turns a value into a height."""
     low, high = min(band.minimum for band in bands), max(band.maximum for band in bands)
     if low > 0 and low < 0.6 * high:

@@ -8,11 +8,13 @@ the scheme of the system and not the theme that was chosen there.
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
+from string import ascii_lowercase
+from urllib.parse import quote
 
 from cachet_dagster.analytics.formats import plain, shortened, text_width
 
@@ -100,7 +102,7 @@ _RULES = {
     **{f"f-{name}": f"fill:var(--{name})" for name in LIGHT},
     **{f"s-{name}": f"stroke:var(--{name});fill:none" for name in LIGHT},
 }
-_TEXT = "font:13px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:var(--ink)"
+_TEXT = "font:13px system-ui,'DejaVu Sans',sans-serif;fill:var(--ink)"
 
 
 def _style(classes: Collection[str]) -> str:
@@ -119,6 +121,40 @@ STYLE = _style(_RULES.keys())
 
 
 _TIP = re.compile(r"(<rect[^>]*)><title>[^<]*</title></rect>")
+_READABLE = " !$'()*+,/:;=?@[]{}|"
+"""What stands for itself in an address between angle brackets in Markdown."""
+_CLASS = re.compile(r'class="([^"]*)"')
+_COLOUR = re.compile(r"--[\w-]+")
+_RECT = re.compile(r'<rect x="([^"]+)" y="([^"]+)" width="([^"]+)" height="([^"]+)" class="f-([\w-]+)"/>')
+_RECTS = re.compile(f"(?:{_RECT.pattern}){{2,}}")
+
+
+def _strokes(rects: re.Match[str]) -> str:
+    """Return rectangles that stand side by side as a path for each colour and height."""
+    paths: dict[tuple[str, str], list[str]] = {}
+    for x, y, width, height, name in _RECT.findall(rects[0]):
+        paths.setdefault((name, height), []).append(f"M{x} {_short(float(y) + float(height) / 2)}h{width}")
+    return "".join(
+        f'<path d="{"".join(steps)}" class="s-{name}" stroke-width="{height}"/>'
+        for (name, height), steps in paths.items()
+    )
+
+
+_TEXT_ELEMENT = r'<text ([^>]*?) class="{}">([^<]*)</text>'
+_TEXTS = re.compile(_TEXT_ELEMENT.format('([^"]*)') + "(?:" + _TEXT_ELEMENT.format("\\2") + ")+")
+
+
+def _grouped(texts: re.Match[str]) -> str:
+    """Return texts of the same classes as a group that has them."""
+    inner = texts[0].replace(f' class="{texts[2]}"', "")
+    return f'<g class="{texts[2]}">{inner}</g>'
+
+
+def _letters(names: Iterable[str]) -> dict[str, str]:
+    """Return a short name for each: a to z, then a0 and on; for a colour with its dashes."""
+    short = (f"{letter}{number}" for number in ("", *range(9)) for letter in ascii_lowercase)
+    return {name: ("--" if name.startswith("--") else "") + next(short) for name in names}
+
 
 Mark = Callable[[float, float], None]
 
@@ -150,19 +186,34 @@ class Chart:
         )
 
     def svg(self) -> str:
-        """Return a file of its own, without the tips that no image shows."""
-        head, _, rest = _TIP.sub(r"\1/>", self.inline()).partition(">")
-        classes = {name for names in re.findall(r'class="([^"]*)"', rest) for name in names.split()}
-        return f"{head}><style>{_style(classes)}</style>{rest}"
+        """Return a file of its own, small, since Dagster keeps it for ever: an image needs no tips and no label.
+
+        Rectangles side by side become strokes, texts that look alike a group, names of classes and colours letters.
+        """
+        body = _TEXTS.sub(_grouped, _RECTS.sub(_strokes, _TIP.sub(r"\1/>", self.body)))
+        used = {name for names in _CLASS.findall(body) for name in names.split() if name in _RULES}
+        style = _style(used).replace(".chart .", ".").replace(".chart text", "svg").replace(".chart{", "svg{")
+        letters = _letters(sorted(used, key=len, reverse=True))
+        colours = _letters(sorted(set(_COLOUR.findall(style)), key=len, reverse=True))
+        style = _COLOUR.sub(lambda name: colours[name[0]], style)
+        style = re.sub(r"(?<=[}])\.([a-z][\w-]*)(?={)", lambda name: f".{letters[name[1]]}", style)
+        body = _CLASS.sub(
+            lambda names: (
+                f'class="{" ".join(letters[name] for name in names[1].split() if name in letters)}"'
+            ),
+            body,
+        )
+        size = f'width="{WIDTH}" height="{_short(self.height)}" viewBox="0 0 {WIDTH} {_short(self.height)}"'
+        return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style}</style>{body}</svg>'
 
     def data_url(self) -> str:
-        """Return an address that holds the whole picture."""
-        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg().encode()).decode()}"
+        """Return an address that holds the whole picture, readable but for brackets: shorter than in base64."""
+        return f"data:image/svg+xml;charset=utf-8,{quote(self.svg().replace(chr(34), chr(39)), _READABLE)}"
 
     def markdown(self) -> str:
         """Return Markdown that shows the picture wherever images with `data:` addresses are shown."""
         alternative = "".join(f"\\{c}" if c in r"\[]`*_<>&" else c for c in f"{self.title} {self.answer}")
-        return f"![{alternative}]({self.data_url()})"
+        return f"![{alternative}](<{self.data_url()}>)"
 
 
 class Drawing:
@@ -183,6 +234,8 @@ class Drawing:
     ) -> None:
         """Write a text at a point of its base line, shortened to a width in pixels where one is given."""
         line = plain(text)
+        if not line:
+            return
         size = 11.5 if "small" in classes else 13
         if width is not None:
             line = shortened(line, width, size)
@@ -212,12 +265,19 @@ class Drawing:
         self.path([(x1, y1), (x2, y2)], classes, width=width)
 
     def path(
-        self, points: Iterable[tuple[float, float]], classes: str, *, width: float = 0, closed: bool = False
+        self, points: Iterable[tuple[float, float]], classes: str, *, width: float = 1, closed: bool = False
     ) -> None:
-        """Draw a line through points, or the area within them."""
-        steps = "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
-        stroke = f' stroke-width="{_short(width)}"' if width else ""
-        self.parts.append(f'<path d="M{steps}{"Z" if closed else ""}"{_classes(classes)}{stroke}/>')
+        """Draw a line through points, or the area within them: each a step from the one before, in few bytes."""
+        tenths = [(round(x * 10), round(y * 10)) for x, y in points]
+        steps = f"M{_short(tenths[0][0] / 10)} {_short(tenths[0][1] / 10)}"
+        for (x1, y1), (x2, y2) in pairwise(tenths):
+            dx, dy = _short((x2 - x1) / 10), _short((y2 - y1) / 10)
+            if x1 == x2 or y1 == y2:
+                steps += f"v{dy}" if x1 == x2 else f"h{dx}"
+            else:
+                steps += f"l{dx}{dy if dy.startswith('-') else f' {dy}'}"
+        stroke = f' stroke-width="{_short(width)}"' if width != 1 else ""
+        self.parts.append(f'<path d="{steps}{"Z" if closed else ""}"{_classes(classes)}{stroke}/>')
 
     def circle(self, x: float, y: float, radius: float, classes: str, *, width: float = 0) -> None:
         """Draw a circle."""
@@ -226,11 +286,46 @@ class Drawing:
             f'<circle cx="{_short(x)}" cy="{_short(y)}" r="{_short(radius)}"{_classes(classes)}{stroke}/>'
         )
 
-    def squares(self, corners: Iterable[tuple[float, float]], width: float, height: float, name: str) -> None:
-        """Draw rectangles of one size and colour as strokes of one path, which takes a tenth of the bytes."""
-        steps = "".join(f"M{_short(x)} {_short(y + height / 2)}h{_short(width)}" for x, y in corners)
+    def squares(
+        self,
+        corners: Iterable[tuple[float, float]],
+        width: float,
+        height: float,
+        name: str,
+        *,
+        pitch: float = 0,
+    ) -> None:
+        """Draw rectangles of one size and colour as strokes of one path, which takes a tenth of the bytes.
+
+        Args:
+            corners: Their upper left corners.
+            width: How wide they are.
+            height: How tall.
+            name: The colour's.
+            pitch: How far apart neighbours in a row begin: those that follow each other are one dashed stroke.
+        """
+        rows: dict[str, list[list[float]]] = {}
+        for x, y in sorted(corners, key=lambda corner: (corner[1], corner[0])):
+            runs = rows.setdefault(_short(y + height / 2), [])
+            if runs and pitch and abs(x - runs[-1][1] - pitch) < pitch / 100:
+                runs[-1][1] = x
+            else:
+                runs.append([x, x])
+        steps = "".join(
+            f"M{_short(first)} {y}h{_short(last - first + width)}"
+            for y, runs in rows.items()
+            for first, last in runs
+        )
+        dashes = f' stroke-dasharray="{width:.2f} {pitch - width:.2f}"' if pitch else ""
         if steps:
-            self.parts.append(f'<path d="{steps}" class="s-{name}" stroke-width="{_short(height)}"/>')
+            self.parts.append(f'<path d="{steps}" class="s-{name}" stroke-width="{_short(height)}"{dashes}/>')
+
+    def digits(self, xs: Sequence[float], y: float, numbers: Sequence[int], classes: str) -> None:
+        """Write numbers below ten on one base line, each in the middle of its place."""
+        if numbers:
+            places = " ".join(map(_short, xs))
+            text = "".join(map(str, numbers))
+            self.parts.append(f'<text x="{places}" y="{_short(y)}"{_classes(classes)}>{text}</text>')
 
     def legend(self, y: float, entries: Iterable[tuple[Mark, float, str]]) -> float:
         """Write what marks mean, in as many lines as it takes, and return where the chart ends.

@@ -90,10 +90,11 @@ def uptime_bars(components: Sequence[ComponentDays], last_day: date, *, most: in
     y = HEAD + 16.0
     _day_ticks(drawing, left, width, y, days, last_day)
     shown = components[:most]
+    runs: list[_Run] = []
     for component in shown:
         y += 14
         drawing.text(left - 12, y + 16, component.name, "end", width=left - 12 - MARGIN)
-        _strip(drawing, left, y, width, days, component.statuses)
+        runs += _runs(y, days, component.statuses)
         figure = percent(component.uptime)
         drawing.text(WIDTH - 128, y + 16, figure, "figure bold")
         span = bounds(component.lower, component.upper)
@@ -101,6 +102,7 @@ def uptime_bars(components: Sequence[ComponentDays], last_day: date, *, most: in
             drawing.text(WIDTH - 128, y + 29, span, "figure small soft", width=128 - 8)
             y += 8
         y += _STRIP
+    _strips(drawing, left, width / days, runs)
     if len(shown) < len(components):
         y += 24
         left_out = count(len(components) - len(shown), "more component")
@@ -120,33 +122,47 @@ def _bars_answer(components: Sequence[ComponentDays]) -> str:
     return f"{lowest.name} was lowest with {percent(lowest.uptime)}; {none}."
 
 
-def _strip(
-    drawing: Drawing, left: float, top: float, width: float, days: int, statuses: Sequence[int | None]
-) -> None:
-    """Draw a path for each status: a run of its days is a dashed line, a day a dash, however many there are."""
-    step = width / days
-    gap = min(2.0, step * 0.3)
+@dataclass(frozen=True)
+class _Run:
+    """Days of one status in one component's strip: where the strip is, the first day and how many."""
+
+    top: float
+    status: int | None
+    first: int
+    days: int
+
+
+def _runs(top: float, days: int, statuses: Sequence[int | None]) -> list[_Run]:
     position = days - len(statuses)
-    runs: dict[int | None, list[tuple[float, float]]] = {}
+    runs = []
     for status, run in groupby(statuses):
-        start, position = position, position + len(list(run))
+        length = len(list(run))
         known = status if STATUS_CLASSES.get(status or 0, "unknown") != "unknown" else None
-        runs.setdefault(known, []).append((left + start * step, left + position * step - gap))
-    low = [
-        run for status, of_status in runs.items() if _SHARES.get(status or 1, 1.0) < 1 for run in of_status
-    ]
+        runs.append(_Run(top, known, position, length))
+        position += length
+    return runs
+
+
+def _strips(drawing: Drawing, left: float, step: float, runs: Sequence[_Run]) -> None:
+    """Draw a path for each status: a run of its days is a dashed line, a day a dash, however many there are.
+
+    A day is one wide there, and scaled to its width.
+    """
+    gap = min(2.0, step * 0.3) / step
     # What a low status leaves free of the strip's height shows that it is low.
-    lines = [(low, _STRIP, "track"), (runs.get(None, []), 2.0, "unknown")]
+    low = [run for run in runs if _SHARES.get(run.status or 1, 1.0) < 1]
+    lines = [(low, _STRIP, "track"), ([run for run in runs if run.status is None], 2.0, "unknown")]
     for status, share in _SHARES.items():
-        lines.append((runs.get(status, []), _STRIP * share, STATUS_CLASSES[status]))
+        lines.append(([run for run in runs if run.status == status], _STRIP * share, STATUS_CLASSES[status]))
+    drawing.raw(
+        f'<g transform="translate({left:g} 0)scale({step:.4f} 1)" stroke-dasharray="{1 - gap:.3f} {gap:.3f}">'
+    )
     for of_status, tall, name in lines:
-        y = top + (_STRIP / 2 if name == "unknown" else _STRIP - tall / 2)
-        path = "".join(f"M{start:.2f} {y:.1f}H{end:.2f}" for start, end in of_status)
+        lift = _STRIP / 2 if name == "unknown" else _STRIP - tall / 2
+        path = "".join(f"M{run.first} {run.top + lift:.4g}h{run.days}" for run in of_status)
         if path:
-            drawing.raw(
-                f'<path d="{path}" stroke-width="{tall:.1f}" stroke-dasharray="{step - gap:.3f} {gap:.3f}" '
-                f'class="s-{name}"/>'
-            )
+            drawing.raw(f'<path d="{path}" stroke-width="{tall:.3g}" class="s-{name}"/>')
+    drawing.raw("</g>")
 
 
 def _day_ticks(drawing: Drawing, left: float, width: float, y: float, days: int, last_day: date) -> None:
@@ -211,18 +227,21 @@ def uptime_calendar(days: Sequence[DayShare], *, whose: str = "the page") -> Cha
     unknown: list[tuple[float, float]] = []
     for entry in days:
         week, weekday = divmod((entry.day - start).days, 7)
-        x, y = left + week * cell, top + weekday * cell
+        x = left + week * cell
         if entry.day.day <= 7 and weekday == 0 and x - last_label > 30:
             drawing.text(x, top - 8, f"{entry.day:%b}", "small soft")
             last_label = x
+    for entry in days:
+        week, weekday = divmod((entry.day - start).days, 7)
+        x, y = left + week * cell, top + weekday * cell
         if entry.share is None:
             unknown.append((x + cell / 2 - 3, y + cell / 2 - 2))
         elif entry.share == 1:
             spotless.append((x, y))
         else:
             _day_square(drawing, x, y, cell - 2, entry)
-    drawing.squares(spotless, cell - 2, cell - 2, "scale-0")
-    drawing.squares(unknown, 4, 2, "unknown")
+    drawing.squares(spotless, cell - 2, cell - 2, "scale-0", pitch=cell)
+    drawing.squares(unknown, 4, 2, "unknown", pitch=cell)
     return drawing.chart(_calendar_legend(drawing, top + 7 * cell + 24))
 
 
@@ -349,7 +368,7 @@ def budget_burn_down(
         budget_seconds: What (1 − target) of the period's measured time is.
         period: The period's name.
     """
-    title = f"How much of its error budget has {whose} left in {period}?"
+    title = f"How much error budget has {whose} left in {period}?"
     spent = [entry for entry in days if entry.share is not None]
     if not spent:
         return empty(title, "Nothing was measured in this period yet.")
@@ -361,10 +380,9 @@ def budget_burn_down(
     drawing = Drawing(title, answer)
     left, top, tall = MARGIN + 52.0, HEAD + 16.0, 180.0
     floor = min(0.0, *(entry.share or 0 for entry in spent))
-    floor = max(floor, -4.0) if floor < 0 else 0.0
 
     def height(share: float) -> float:
-        return top + (1 - max(share, floor)) / (1 - floor) * tall
+        return top + (1 - share) / (1 - floor) * tall
 
     for share in _budget_ticks(floor):
         drawing.line(left, height(share), WIDTH - MARGIN, height(share), "grid")
@@ -403,10 +421,13 @@ def budget_burn_down(
 
 
 def _budget_ticks(floor: float) -> list[float]:
-    if floor >= 0:
-        return [1, 0.75, 0.5, 0.25, 0]
-    size = 0.5 if floor >= -1 else 1.0
-    ticks = [1.0]
-    while ticks[-1] - size >= floor - 1e-9:
-        ticks.append(ticks[-1] - size)
-    return ticks
+    """Return 1 and round shares down to the last one above the floor, six at most."""
+    size = next(
+        step * 10**power
+        for power in range(9)
+        for step in (0.25, 0.5, 1.0, 2.0)
+        if (1 - floor) / (step * 10**power) <= 5
+    )
+    below = int((0 - floor) / size + 1e-9)
+    above = [1.0] if size >= 1 else [1 - size * n for n in range(round(1 / size))]
+    return [*above, *(-size * n for n in range(below + 1))]

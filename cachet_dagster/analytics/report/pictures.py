@@ -312,7 +312,7 @@ def asset_charts(figures: Figures) -> dict[str, dict[str, Chart]]:
         "incident_stats_monthly": {"durations": incident_durations(figures, period.month)},
         "incident_facts": {"week": week(figures, today)},
         "incident_spans": {"overlaps": overlaps(figures, period)},
-        "metric_rollups": {f"metric_{row['id']}": chart for row, chart in metrics(figures, period, most=4)},
+        "metric_rollups": {f"metric_{row['id']}": chart for row, chart in metrics(figures, period, most=3)},
     }
     spent = budget(figures, policy, period, targets)
     if spent:
