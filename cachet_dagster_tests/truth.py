@@ -195,13 +195,19 @@ def tables(caller: Caller, world: dict[str, list[Row]] | None = None) -> dict[st
 
 
 def differences(
-    connection: Any, caller: Caller, *, schema: str = "cachet_data", limit: int = 50
+    connection: Any,
+    caller: Caller,
+    *,
+    world: dict[str, list[Row]] | None = None,
+    schema: str = "cachet_data",
+    limit: int = 50,
 ) -> list[str]:
     """Compare a dataset with the truth; return one line for each thing that differs.
 
     Args:
         connection: A DuckDB connection.
-        caller: As whom the recorded world was loaded.
+        caller: As whom the world was loaded.
+        world: Its rows, as the server's database has them; the recorded world by default.
         schema: The dataset.
         limit: Lines after which the rest is only counted.
     """
@@ -212,7 +218,7 @@ def differences(
         ).fetchall()
     }
     found: list[str] = []
-    for table, expected in tables(caller).items():
+    for table, expected in tables(caller, world).items():
         if table in present:
             found += _table_differences(connection, schema, table, expected)
         elif expected:

@@ -24,6 +24,7 @@ from cachet_dagster import StatusPage, page_definitions
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster_tests import truth, truth_cachet2
+from cachet_dagster_tests.changing import ChangingPage
 from cachet_dagster_tests.conftest import ADMIN, serve_recorded
 from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN as TOKEN_2
 from cachet_dagster_tests.source.cachet2.test_cachet2 import WORLD as WORLD_2
@@ -75,11 +76,11 @@ class Pages:
 def five(tmp_path_factory):
     """Return five pages, loaded: a Cachet 3 as two callers in one file, a Cachet 2, one down, one that changes."""
     folder = tmp_path_factory.mktemp("pages")
-    changing = World.generate(incidents=2, components=2, metrics=1, points=3)
+    changing = ChangingPage()
     with ExitStack() as running:
         three = running.enter_context(serve_recorded())
         two = running.enter_context(serving_cachet2())
-        alive = running.enter_context(DemoServer(changing))
+        alive = running.enter_context(changing.server())
         with DemoServer(World()) as gone:
             url_of_nobody = gone.url
         instance = DagsterInstance.local_temp(str(folder))
@@ -89,10 +90,16 @@ def five(tmp_path_factory):
             page("guest", three.url, folder / "shared.duckdb"),
             page("two", two.url, folder / "two.duckdb", TOKEN_2),
             page("down", url_of_nobody, folder / "down.duckdb"),
-            page("changing", alive.url, folder / "changing.duckdb", DEMO_TOKEN),
+            page("changing", alive.url, folder / "changing.duckdb", ADMIN),
         )
         success = {name: pages.load(name) for name in pages.pages}
-        yield SimpleNamespace(pages=pages, folder=folder, success=success, two=two, world=changing)
+        changed = changing.changes
+        # What changes no more is loaded once more.
+        changing.changing = False
+        pages.load("changing")
+        yield SimpleNamespace(
+            pages=pages, folder=folder, success=success, two=two, world=changing.world, changed=changed
+        )
 
 
 def test_each_page_equals_its_server_cell_by_cell_in_one_file_and_in_several(five):
@@ -104,6 +111,15 @@ def test_each_page_equals_its_server_cell_by_cell_in_one_file_and_in_several(fiv
         five.folder / "two.duckdb", WORLD_2, admin=True, page=five.two.url, schema="two_data"
     )
     assert two == []
+
+
+def test_a_page_that_changed_with_each_request_equals_its_server_once_it_has_stopped(five):
+    with duckdb.connect(str(five.folder / "changing.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        found = truth.differences(connection, "admin", world=five.world.dump(), schema="changing_data")
+
+    assert found == []
+    assert five.changed > 10
 
 
 def test_the_page_that_is_down_is_red_alone(five):
