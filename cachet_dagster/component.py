@@ -229,7 +229,9 @@ class StatusPageComponent(dg.Component, _Settings, dg.Resolvable):
         if self.env_prefix and getattr(self, attribute, None) is None:
             return variable(setting, self.env_prefix)
         if setting not in SETTINGS and not hasattr(self, attribute):
-            return f"`env_prefix`, and the variable <env_prefix>{variable(setting, '')},"
+            # A secret, which no file holds.
+            prefix = f"{page.upper()}_"
+            return f"the variable {variable(setting, prefix)} (with `env_prefix: {prefix}` in the defs.yaml of {page})"
         return f"`{attribute}` in the defs.yaml of {page}"
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

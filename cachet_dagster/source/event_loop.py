@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -65,55 +65,69 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None,
     Args:
         source: Makes the generator, within the loop.
     """
-    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    wanted = threading.Semaphore(0)
-    stopped = threading.Event()
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
-
-    async def hand_over(item: Any) -> None:
-        loop = asyncio.get_running_loop()
-        while not stopped.is_set():
-            if await loop.run_in_executor(None, lambda: wanted.acquire(timeout=0.2)):
-                items.put(item)
-                return
-        raise asyncio.CancelledError
-
-    async def produce() -> None:
-        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
-        end: Any = (_END, None)
-        try:
-            async with contextlib.aclosing(source()) as found:
-                async for item in found:
-                    await hand_over((None, item))
-        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
-            end = (_END, error)
-        if not stopped.is_set():
-            await hand_over(end)
-
-    def work() -> None:
-        try:
-            asyncio.run(produce())
-        except asyncio.CancelledError:
-            return
-
-    thread = threading.Thread(target=work, name="cachet", daemon=True)
+    producer = _Producer(source)
+    thread = threading.Thread(target=producer.work, name="cachet", daemon=True)
     thread.start()
     try:
         while True:
-            wanted.release()
-            mark, item = items.get()
+            mark, item = producer.next()
             if mark is _END:
                 if item is not None:
                     raise item
                 return
             yield item
     finally:
-        stopped.set()
+        producer.stop()
+        thread.join()
+
+
+class _Producer(Generic[T]):
+    """The side of an iteration that has the event loop: it hands over an item when one is wanted."""
+
+    def __init__(self, source: Callable[[], AsyncGenerator[T, None]]):
+        self._source = source
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._wanted = threading.Semaphore(0)
+        self._stopped = threading.Event()
+        self._started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
+
+    def next(self) -> Any:
+        """Wait for the next item: no mark and the item, or the end and the error, if there was one."""
+        self._wanted.release()
+        return self._items.get()
+
+    def stop(self) -> None:
+        """Cancel what is under way; nothing is wanted any more."""
+        self._stopped.set()
         # Or its thread would wait in vain for what nobody wants any more.
-        wanted.release()
-        loop, producing = started.result()
+        self._wanted.release()
+        loop, producing = self._started.result()
         if producing:
             # It may be waiting for minutes for a rate limit; where it has ended, its loop is closed.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(producing.cancel)
-        thread.join()
+
+    def work(self) -> None:
+        """Run the generator to its end, in the calling thread."""
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._produce())
+
+    async def _produce(self) -> None:
+        self._started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        end: Any = (_END, None)
+        try:
+            async with contextlib.aclosing(self._source()) as found:
+                async for item in found:
+                    await self._hand_over((None, item))
+        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
+            end = (_END, error)
+        if not self._stopped.is_set():
+            await self._hand_over(end)
+
+    async def _hand_over(self, item: Any) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._stopped.is_set():
+            if await loop.run_in_executor(None, lambda: self._wanted.acquire(timeout=0.2)):
+                self._items.put(item)
+                return
+        raise asyncio.CancelledError

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
     AssetCheckResult,
     AssetExecutionContext,
     AssetKey,
@@ -54,7 +55,7 @@ from cachet_dagster.warehouse.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 from cachet_dagster.warehouse.quality import Loaded
 
-from .checks import check_keys, check_results, check_specs
+from .checks import COMPLETE, check_keys, check_results, check_specs
 from .page import Connection, StatusPage
 from .partitions import is_metric_key, metric_keys, sync_metric_partitions
 from .records import (
@@ -67,7 +68,9 @@ from .records import (
     last_observed,
     log_news,
     newest_records,
+    read_held_back,
     record_unchanged,
+    with_held_back,
 )
 from .specs import LINEAGE_ORDER, points_spec, table_specs
 
@@ -443,54 +446,7 @@ def load_metric_points(
     Raises:
         Failure: Metrics failed; it names them. What was yielded before stands.
     """
-    warehouse = connection.warehouse
-    warehouse.probe()
-    with warehouse.reading() as query:
-        check_page(query, connection.identity, connection.page.moved_from, _place(connection))
-    wanted = metric_ids or [int(key) for key in metric_keys(page, context.instance)]
-    max_loss = 1.0 if config.accept_loss else connection.page.max_loss
-    points = PointsLoad(connection.settings, warehouse, connection.log, max_loss=max_loss)
-    metrics: dict[int, MetricLoaded] = {}
-    refused: dict[int, tuple[int, int]] = {}
-    failed: dict[int, CachetError] = {}
-    recorded = _PointsRecords(page, context)
-    for done in points.run(wanted, full_refresh=config.full_refresh):
-        if done.error:
-            failed[done.metric_id] = done.error
-            if isinstance(done.error, SuddenLoss):
-                refused[done.metric_id] = done.before, done.left
-            continue
-        metrics[done.metric_id] = done
-        if recorded.is_news(done):
-            yield _points_event(page, connection, done)
-    if recorded.keeps_fresh:
-        yield _points_event(page, connection, recorded.keeps_fresh)
-    failures = _sentences(failed)
-    if config.prune:
-        listed = points.reader.read(["metrics"])["metrics"]
-        if listed.error:
-            raise listed.error
-        if points.reader.token_unproven:
-            failures.append(
-                "Nothing was pruned: whether the token shows all metrics cannot be told just now."
-            )
-        else:
-            try:
-                pruned = points.prune([row["id"] for row in listed.rows["metrics"]])
-                context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
-            except SuddenLoss as error:
-                failures.append(str(error))
-    if metrics:
-        context.log.info(f"{len(metrics):,} metrics, {recorded.quiet:,} of them without news")
-    if metrics or refused:
-        news = recorded.quiet < len(metrics)
-        yield from _points_checks(
-            page, context, connection, points.reader, metrics, refused, config, news=news
-        )
-        # Yielded and last: what is only logged is lost where the op then fails.
-        yield _points_account(page, metrics.values(), recorded.quiet)
-    retryable = not config.prune and all(error.retryable for error in failed.values())
-    _raise_failures(page, failures, loaded_any=bool(metrics), retryable=retryable)
+    yield from _PointsRun(page, context, config, connection).events(metric_ids)
 
 
 class _PointsRecords:
@@ -522,6 +478,129 @@ class _PointsRecords:
         return None if self._fresh else self._first
 
 
+@dataclass
+class _PointsRun:
+    """One load of points: what came of each metric, and what of that is recorded."""
+
+    page: StatusPage
+    context: AssetExecutionContext | OpExecutionContext
+    config: PointsConfig
+    connection: Connection
+    points: PointsLoad = field(init=False)
+    metrics: dict[int, MetricLoaded] = field(default_factory=dict)
+    failed: dict[int, CachetError] = field(default_factory=dict)
+    held_back: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Metrics that kept rows which would have gone at once: how many they hold, and would hold."""
+    listed: Collection[int] | None = None
+    """The metrics that Cachet lists, once all others were pruned."""
+
+    def __post_init__(self) -> None:
+        connection = self.connection
+        max_loss = 1.0 if self.config.accept_loss else connection.page.max_loss
+        self.points = PointsLoad(connection.settings, connection.warehouse, connection.log, max_loss=max_loss)
+
+    def events(self, metric_ids: Sequence[int]) -> Iterator[Any]:
+        """Do it all, and yield the materializations and the check results; raise what failed in the end."""
+        page, context, warehouse = self.page, self.context, self.connection.warehouse
+        warehouse.probe()
+        with warehouse.reading() as query:
+            check_page(
+                query, self.connection.identity, self.connection.page.moved_from, _place(self.connection)
+            )
+        recorded = _PointsRecords(page, context)
+        yield from self._load(
+            metric_ids or [int(key) for key in metric_keys(page, context.instance)], recorded
+        )
+        failures = _sentences(self.failed)
+        if self.config.prune:
+            failures += self._prune()
+        if self.metrics:
+            context.log.info(f"{len(self.metrics):,} metrics, {recorded.quiet:,} of them without news")
+        if self.metrics or self.held_back:
+            yield from self._checks(news=recorded.quiet < len(self.metrics))
+            # Yielded and last: what is only logged is lost where the op then fails.
+            yield _points_account(page, self.metrics.values(), recorded.quiet)
+        retryable = not self.config.prune and all(error.retryable for error in self.failed.values())
+        _raise_failures(page, failures, loaded_any=bool(self.metrics), retryable=retryable)
+
+    def _load(self, metric_ids: Sequence[int], recorded: _PointsRecords) -> Iterator[AssetMaterialization]:
+        for done in self.points.run(metric_ids, full_refresh=self.config.full_refresh):
+            if done.error:
+                self.failed[done.metric_id] = done.error
+                if isinstance(done.error, SuddenLoss):
+                    self.held_back[done.metric_id] = done.before, done.left
+                continue
+            self.metrics[done.metric_id] = done
+            if recorded.is_news(done):
+                yield _points_event(self.page, self.connection, done)
+        if recorded.keeps_fresh:
+            yield _points_event(self.page, self.connection, recorded.keeps_fresh)
+
+    def _prune(self) -> list[str]:
+        """Remove the points of metrics that Cachet lists no more, and return why not, where not."""
+        listed = self.points.reader.read(["metrics"])["metrics"]
+        if listed.error:
+            raise listed.error
+        if self.points.reader.token_unproven:
+            return ["Nothing was pruned: whether the token shows all metrics cannot be told just now."]
+        ids = {row["id"] for row in listed.rows["metrics"]}
+        try:
+            pruned = self.points.prune([*ids])
+        except SuddenLoss as error:
+            self.held_back |= error.metrics
+            return [str(error)]
+        self.listed = ids
+        self.context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
+        return []
+
+    def _checks(self, *, news: bool) -> Iterator[AssetCheckResult]:
+        """Yield the checks of the points; where rows are held back, `complete` speaks of nothing else."""
+        page, context, warehouse = self.page, self.context, self.connection.warehouse
+        complete = AssetCheckKey(page.asset_key("metric_points"), COMPLETE)
+        refused = {**self._still_held_back(complete), **self.held_back}
+        planned = context.selected_asset_check_keys if isinstance(context, AssetExecutionContext) else None
+        wanted = set(check_keys(page, ["metric_points"]) if planned is None else planned)
+        results: list[AssetCheckResult] = []
+        if not self.held_back:
+            rows = {
+                number: (done.before, done.before + done.new - done.deleted)
+                for number, done in self.metrics.items()
+            }
+            others = wanted - {complete} if refused else wanted
+            results += check_results(page, warehouse, others, {"metric_points": self._loaded(rows)})
+        if refused:
+            loss = {"metric_points": self._loaded(refused)}
+            found = check_results(page, warehouse, wanted & {complete}, loss, refused=loss)
+            results += [with_held_back(result, refused) for result in found]
+        if planned is None:
+            log_news(context, results, {page.asset_key("metric_points")} if news else ())
+        else:
+            yield from results
+
+    def _still_held_back(self, complete: AssetCheckKey) -> dict[int, tuple[int, int]]:
+        """Return what earlier loads held back and no load since has let go, or found again.
+
+        A load that reads only what is new would find nothing wrong.
+        """
+        loaded, listed = self.metrics, self.listed
+        return {
+            metric_id: rows
+            for metric_id, rows in read_held_back(self.context.instance, complete).items()
+            if not (metric_id in loaded and (self.config.full_refresh or loaded[metric_id].deleted))
+            and (listed is None or metric_id in listed)
+        }
+
+    def _loaded(self, metrics: Mapping[int, tuple[int, int]]) -> Loaded:
+        return Loaded(
+            before=sum(rows for rows, _ in metrics.values()),
+            rows=sum(rows for _, rows in metrics.values()),
+            metrics=metrics,
+            at=self.points.reader.clock or datetime.now(timezone.utc),
+            max_loss=self.connection.page.max_loss,
+            loss_accepted=self.config.accept_loss,
+        )
+
+
 def _points_event(page: StatusPage, connection: Connection, done: MetricLoaded) -> AssetMaterialization:
     return AssetMaterialization(
         page.asset_key("metric_points"),
@@ -551,38 +630,6 @@ def _points_account(page: StatusPage, metrics: Collection[MetricLoaded], quiet: 
         "requests": sum(done.requests for done in metrics),
     }
     return AssetObservation(page.asset_key("metric_points"), metadata=account)
-
-
-def _points_checks(
-    page: StatusPage,
-    context: AssetExecutionContext | OpExecutionContext,
-    connection: Connection,
-    reader: CachetReader,
-    metrics: Mapping[int, MetricLoaded],
-    refused: Mapping[int, tuple[int, int]],
-    config: PointsConfig,
-    *,
-    news: bool,
-) -> Iterator[AssetCheckResult]:
-    """Yield the checks of the points; where metrics would have lost too many, the one that speaks of it alone."""
-    rows = {number: (done.before, done.before + done.new - done.deleted) for number, done in metrics.items()}
-    judged = refused or rows
-    loaded = Loaded(
-        before=sum(rows for rows, _ in judged.values()),
-        rows=sum(rows for _, rows in judged.values()),
-        metrics=judged,
-        at=reader.clock or datetime.now(timezone.utc),
-        max_loss=connection.page.max_loss,
-        loss_accepted=config.accept_loss,
-    )
-    by_table = {"metric_points": loaded}
-    planned = context.selected_asset_check_keys if isinstance(context, AssetExecutionContext) else None
-    wanted = check_keys(page, by_table) if planned is None else planned
-    results = check_results(page, connection.warehouse, wanted, by_table, refused=by_table if refused else {})
-    if planned is None:
-        log_news(context, results, {page.asset_key("metric_points")} if news else ())
-    else:
-        yield from results
 
 
 @contextlib.contextmanager

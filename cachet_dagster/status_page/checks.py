@@ -35,8 +35,11 @@ from .records import FOUND, record_unchanged
 from .run_requests import POINTS_JOB
 from .specs import ENDPOINT_TAG
 
+COMPLETE = "complete"
+"""The check that speaks of rows that a load lost, or would have."""
+
 CHECKS = {
-    "complete": ("rows_equal_to_the_endpoint", "no_sudden_loss"),
+    COMPLETE: ("rows_equal_to_the_endpoint", "no_sudden_loss"),
     "consistent": ("key_unique_and_not_null", "references_resolve"),
     "as_declared": ("columns_as_declared", "codes_known", "times_not_in_the_future"),
 }

@@ -9,12 +9,12 @@ go into a database of their own.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 from dagster import AssetKey, AssetSpec, DynamicPartitionsDefinition
@@ -26,9 +26,11 @@ from cachet_dagster.source import FILLED_BY, TABLES, table_resource
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import PREFIX, CachetSettings, in_terms, variable
 from cachet_dagster.source.tables import Table
-from cachet_dagster.warehouse import Warehouse, make_warehouse
+from cachet_dagster.warehouse import Warehouse, make_warehouse, place_beside
 
 from .settings import Automation, PageSettings, automation, page_settings
+
+logger = logging.getLogger("cachet_dagster")
 
 DEFAULT_NAME = "cachet"
 """Name of the environment's page."""
@@ -232,6 +234,18 @@ class StatusPage:
             update={name: value for name, value in unset.items() if name not in settings.model_fields_set}
         )
 
+    def usable(self, setting: str, check: Callable[[str], bool]) -> tuple[str, list[str]]:
+        """Return a setting of `Automation`, or its default and a sentence that says why: a code location must load."""
+        text = getattr(self.automation, setting).strip()
+        default = Automation.model_fields[setting].default
+        if not text or check(text):
+            return text or default, []
+        reason = self.text(
+            f"{variable(setting)} is {text!r}, which cannot be used: `{default}` is used instead."
+        )
+        logger.warning(reason)
+        return default, [reason]
+
     def validate(self) -> None:
         """Raise SettingsError where a value that is not read from the environment cannot be used."""
         try:
@@ -327,9 +341,13 @@ class StatusPage:
         """Return settings by which the demo is loaded beside the page's own data, never into it."""
         # What is wrong with the database of the page is said for the demo as well.
         self._warehouse(settings, lambda _: None)
-        database = str(Path(settings.database).with_name(f"{self.name}_demo.duckdb"))
-        into_file = settings.destination == "duckdb"
-        dataset = settings.dataset if into_file else f"{settings.dataset}_demo"
+        database, dataset = place_beside(
+            settings.destination,
+            database=settings.database,
+            dataset=settings.dataset,
+            file=f"{self.name}_demo.duckdb",
+            suffix="_demo",
+        )
         return settings.model_copy(update={"database": database, "dataset": dataset})
 
     def _logging(self, log: Log) -> Log:

@@ -27,6 +27,7 @@ from dagster import (
     DagsterRun,
     EventLogRecord,
     JsonMetadataValue,
+    MetadataValue,
     OpExecutionContext,
 )
 
@@ -49,7 +50,11 @@ ENDPOINTS_LOADED = "endpoints"
 FOUND = "found"
 """Metadata of a check: how many rows break it. A number in each evaluation, so that Dagster plots it."""
 
+HELD_BACK = "held_back"
+"""Metadata of a check: metric → how many rows it holds and would hold, where a load was not to delete so many."""
+
 _HASH_BYTES = 12
+_EVALUATIONS = 20
 
 
 def changes_only(run: DagsterRun) -> bool:
@@ -121,12 +126,34 @@ def different_outcomes(
     newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(by_key))
     differ = []
     for key, result in by_key.items():
-        record = newest.get(key)
-        event = record.event.dagster_event if record and record.event else None
-        before = event.event_specific_data if event else None
-        if not isinstance(before, AssetCheckEvaluation) or _outcome(before) != _outcome(result):
+        before = _evaluated(newest.get(key))
+        if before is None or _outcome(before) != _outcome(result):
             differ.append(result)
     return differ
+
+
+def with_held_back(result: AssetCheckResult, held_back: Mapping[int, tuple[int, int]]) -> AssetCheckResult:
+    """Return a check's result with what a load was not to delete, for the loads that follow."""
+    held = {str(metric_id): list(rows) for metric_id, rows in held_back.items()}
+    return result._replace(metadata={**result.metadata, HELD_BACK: MetadataValue.json(held)})
+
+
+def read_held_back(instance: DagsterInstance, key: AssetCheckKey) -> dict[int, tuple[int, int]]:
+    """Return what the loads so far were not to delete, by metric; see `with_held_back`."""
+    # The newest may be of a run that has planned the check and not evaluated it: this one, or one that died.
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=_EVALUATIONS)
+    newest = next(filter(None, map(_evaluated, records)), None)
+    if newest is None or newest.passed or HELD_BACK not in newest.metadata:
+        return {}
+    held: Any = newest.metadata[HELD_BACK].value
+    return {int(metric_id): (before, left) for metric_id, (before, left) in held.items()}
+
+
+def _evaluated(record: Any) -> AssetCheckEvaluation | None:
+    """Return what an execution record of a check holds, where the check was evaluated."""
+    event = record.event.dagster_event if record and record.event else None
+    data = event.event_specific_data if event else None
+    return data if isinstance(data, AssetCheckEvaluation) else None
 
 
 def log_news(

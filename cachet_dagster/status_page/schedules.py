@@ -4,7 +4,6 @@ Times come from the page's settings when the code location loads. It always load
 replaced by the default, and the schedule's description says so.
 """
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -25,8 +24,6 @@ from .page import StatusPage
 from .partitions import metric_keys
 from .run_requests import POINTS_JOB, all_points_request, points_in_flight, points_since, sync_in_flight
 from .settings import OFF, is_days
-
-logger = logging.getLogger("cachet_dagster")
 
 Requested = RunRequest | SkipReason
 
@@ -81,8 +78,8 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 
 
 def _housekeeping(page: StatusPage) -> ScheduleDefinition:
-    _days, bad = _usable(page, "keep_runs_days", is_days)
-    zone, bad_zone = _usable(page, "schedule_timezone", is_zone)
+    _days, bad = page.usable("keep_runs_days", is_days)
+    zone, bad_zone = page.usable("schedule_timezone", is_zone)
     set_by = f"Delete the page's old runs. After how many days is set by {variable('keep_runs_days')}."
     return ScheduleDefinition(
         name=page.named(f"{HOUSEKEEPING}_schedule"),
@@ -107,8 +104,8 @@ def _schedule(
     setting = f"{setting or job}_cron"
     if getattr(page.automation, setting).strip().lower() == OFF:
         return None
-    zone, bad_zone = _usable(page, "schedule_timezone", is_zone)
-    cron, bad_cron = _usable(page, setting, is_cron)
+    zone, bad_zone = page.usable("schedule_timezone", is_zone)
+    cron, bad_cron = page.usable(setting, is_cron)
     set_by = page.text(f"Its time is set by {variable(setting)}.")
     return ScheduleDefinition(
         name=page.named(f"{name or job}_schedule"),
@@ -130,14 +127,3 @@ def _points(page: StatusPage, context: ScheduleEvaluationContext) -> Requested:
         page, context.instance, now - JUST_LOADED, but_by=page.named("metric_points_schedule")
     )
     return SkipReason(reason) if reason else all_points_request(page)
-
-
-def _usable(page: StatusPage, setting: str, check: Callable[[str], bool]) -> tuple[str, list[str]]:
-    """Return a setting's value, or its default and a sentence that says why."""
-    text = getattr(page.automation, setting).strip()
-    default = type(page.automation).model_fields[setting].default
-    if not text or check(text):
-        return text or default, []
-    reason = page.text(f"{variable(setting)} is {text!r}, which cannot be used: `{default}` is used instead.")
-    logger.warning(reason)
-    return default, [reason]

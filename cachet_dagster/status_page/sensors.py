@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import http.client
 import json
-import logging
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ from dagster import (
 
 from cachet_dagster.source.changes import Newest, Poll
 from cachet_dagster.source.errors import CachetError, SettingsError, Unreachable
-from cachet_dagster.source.settings import variable
 from cachet_dagster.warehouse.lock import LockTimeout
 
 from .analytics_assets import models_sensor
@@ -51,8 +49,7 @@ from .run_requests import (
     shortened,
     sync_in_flight,
 )
-
-logger = logging.getLogger("cachet_dagster")
+from .settings import is_seconds
 
 WEBHOOK = "CACHET_FAILURE_WEBHOOK"
 WEBHOOK_SECONDS = 10.0
@@ -92,15 +89,11 @@ class _Memory:
 
 def page_sensors(page: StatusPage) -> list[SensorDefinition]:
     """Return the sensors of a page; only the one that tells of failures where looking is `off`."""
-    text = page.automation.sensor_seconds.strip()
     webhook = [failure_webhook(page)]
     if not page.automation.has_sensors:
         return webhook
-    if page.automation.seconds is None:
-        logger.warning(
-            page.text(f"{variable('sensor_seconds')} is {text!r}, which cannot be used: 60 is used instead.")
-        )
-    seconds = page.automation.seconds or 60
+    text, _ = page.usable("sensor_seconds", is_seconds)
+    seconds = int(text)
     looking = [changes_sensor(page, seconds), models_sensor(page, seconds)]
     if page.has_points:
         looking += [metric_partitions_sensor(page, seconds), points_after_sync_sensor(page, seconds)]

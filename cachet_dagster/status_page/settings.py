@@ -49,6 +49,11 @@ def is_hours(text: str) -> bool:
         return False
 
 
+def is_seconds(text: str) -> bool:
+    """Return whether a text is a whole number of seconds between two looks."""
+    return text.strip().isdecimal() and int(text) > 0
+
+
 def is_days(text: str) -> bool:
     """Return whether a text is a whole number of days that can be used."""
     return text.strip().isdecimal() and 0 < int(text) <= _MOST_DAYS
@@ -186,12 +191,6 @@ class Automation(SettingsModel):
         """Excluded names that no endpoint has."""
         return tuple(name for name in self.exclude_endpoints if name not in ENDPOINTS)
 
-    @property
-    def seconds(self) -> int | None:
-        """Seconds between two looks of a sensor; None where that is no whole number above 0."""
-        text = self.sensor_seconds.strip()
-        return int(text) if text.isdigit() and int(text) > 0 else None
-
     def validate_values(self) -> None:
         """Raise SettingsError for the first value that could only be replaced by a default."""
         crons = ("sync_cron", "points_cron", "full_refresh_cron")
@@ -200,7 +199,7 @@ class Automation(SettingsModel):
             "schedule_timezone": (is_zone, "a name such as UTC or America/New_York"),
             "unchanged_hours": (is_hours, "a number of hours"),
             "keep_runs_days": (is_days, f"a whole number of days, or `{OFF}`"),
-            "sensor_seconds": (lambda _: self.seconds is not None, f"a whole number of seconds, or `{OFF}`"),
+            "sensor_seconds": (is_seconds, f"a whole number of seconds, or `{OFF}`"),
         }
         for name, (check, wanted) in usable.items():
             text = getattr(self, name).strip()

@@ -2,8 +2,17 @@
 
 from .busy import DatabaseBusy
 from .database import Database
-from .destinations import make_warehouse
+from .destinations import make_warehouse, place_beside
 from .load import LoadFailed, load
 from .protocol import Session, Warehouse
 
-__all__ = ["Database", "DatabaseBusy", "LoadFailed", "Session", "Warehouse", "load", "make_warehouse"]
+__all__ = [
+    "Database",
+    "DatabaseBusy",
+    "LoadFailed",
+    "Session",
+    "Warehouse",
+    "load",
+    "make_warehouse",
+    "place_beside",
+]

@@ -62,3 +62,18 @@ def make_warehouse(
     from .sql import SqlWarehouse
 
     return SqlWarehouse(strategy, credentials=credentials, **common)
+
+
+def place_beside(destination: str, *, database: str, dataset: str, file: str, suffix: str) -> tuple[str, str]:
+    """Return the database and the dataset of rows that must never be among those of a page.
+
+    Args:
+        destination: dlt's name of the destination.
+        database: The page's database.
+        dataset: The page's dataset.
+        file: Name of the file beside the page's, where a destination is a file.
+        suffix: End of the dataset's name, where it is not.
+    """
+    if strategy_for(destination).name == "duckdb":
+        return str(Path(database).with_name(file)), dataset
+    return database, f"{dataset}{suffix}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from cachet_dagster.source.errors import CachetError
 
 FEW = 10
@@ -9,7 +12,13 @@ FEW = 10
 
 
 class SuddenLoss(CachetError):
-    """A table would lose more rows at once than is allowed; it keeps them."""
+    """A table would lose more rows at once than is allowed; it keeps them.
+
+    Attributes:
+        metrics: Where the points of several metrics would go: how many rows each holds, and would hold.
+    """
+
+    metrics: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
 
 def sudden_loss(before: int, now: int, max_loss: float) -> bool:

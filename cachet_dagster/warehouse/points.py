@@ -174,9 +174,15 @@ class PointsLoad:
             if not session.columns(_TABLE):
                 return 0
             held = {metric_id: cursor.rows for metric_id, cursor in read_cursors(session).items()}
-            before, left = sum(held.values()), sum(held.get(metric_id, 0) for metric_id in set(metric_ids))
+            gone = {
+                metric_id: (rows, 0) for metric_id, rows in held.items() if metric_id not in {*metric_ids}
+            }
+            before = sum(held.values())
+            left = before - sum(rows for rows, _ in gone.values())
             if sudden_loss(before, left, self.max_loss):
-                raise self._loss("the table", before, left)
+                error = self._loss("the table", before, left)
+                error.metrics = gone
+                raise error
             kept = pa.chunked_array([pa.array(metric_ids, pa.int64())])
             return session.delete_absent(_TABLE, "metric_id IS NOT NULL", "metric_id", kept)
 

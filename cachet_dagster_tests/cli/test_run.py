@@ -7,10 +7,12 @@ import re
 import duckdb
 import pytest
 from dagster import DagsterInstance, job, op, resource
+from pydantic import SecretStr
 
-from cachet_dagster.cli.run import reasons
+from cachet_dagster.cli.run import reasons, run
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import TABLES
+from cachet_dagster.status_page.page import StatusPage
 
 from .commands import Said, command, down
 
@@ -87,6 +89,20 @@ def test_a_guest_is_told_why_subscribers_are_not_loaded_and_that_is_no_failure(a
     assert as_a_guest.row("subscribers") == "subscribers refused: the server wants an API token"
     assert as_a_guest.row("subscriber_components").endswith("refused: the server wants an API token")
     assert as_a_guest.row("metric_points").startswith("metric_points 2 ")
+
+
+def test_a_token_that_may_not_read_subscribers_has_the_refusal_in_its_table_and_fails_nothing(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with DemoServer(page(), tokens={"2|little": {"incidents.manage"}}) as server:
+        values = {"base_url": server.url, "database": "cachet.duckdb"}
+        status = run([StatusPage(values=values, token=SecretStr("2|little"))])
+
+    said = Said(status, capsys.readouterr().out, tmp_path)
+    assert said.status == 0
+    assert said.row("subscribers") == "subscribers refused: the API token lacks the ability for it"
+    assert said.row("incidents").startswith("incidents 3 ")
 
 
 def test_an_endpoint_that_failed_says_so_and_keeps_its_rows_while_the_rest_is_loaded(as_a_guest):

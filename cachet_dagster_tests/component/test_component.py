@@ -214,6 +214,11 @@ def test_one_file_can_hold_several_pages():
         ({"dataset": "Acme Data"}, "Set `dataset` in the defs.yaml of acme to small letters"),
         ({"database": "acme_data.duckdb"}, "the dataset 'acme_data' has the name of its database"),
         ({"name": "Acme"}, "a page cannot be named 'Acme'"),
+        (
+            {"subscriber_emails": "hash"},
+            "`subscriber_emails` in the defs.yaml of acme is 'hash', for which the variable ACME_EMAIL_HASH_KEY (with "
+            "`env_prefix: ACME_` in the defs.yaml of acme) has to be a secret",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_a_sentence_that_names_the_attribute_and_the_page(

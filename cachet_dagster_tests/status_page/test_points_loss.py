@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dagster import ExecuteInProcessResult
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 
@@ -55,3 +56,28 @@ def test_a_prune_that_would_delete_most_points_keeps_them_until_it_is_let_throug
     assert "the table held 120 rows and would hold 0: 100% would go at once" in failure(refused)
     assert kept == [(1, 60), (2, 60)]
     assert points(project) == []
+
+
+def test_the_check_of_points_that_a_prune_held_back_stays_red_until_they_are_let_go(loaded):
+    project, world = loaded
+    world.delete("metrics", 1)
+    project.set(max_loss=0.4)
+
+    refused = project.load_points(["2"], prune=True)
+    later = project.load_points(["2"])
+    pruned = project.load_points(["2"], prune=True, accept_loss=True)
+    last = project.load_points(["2"])
+
+    assert not refused.success
+    assert [run.success for run in (later, pruned, last)] == [True, True, True]
+    assert [complete(run) for run in (refused, later, pruned, last)] == [False, False, True, True]
+    assert points(project) == [(2, 60)]
+    # Nothing else is left unlooked at meanwhile.
+    assert {check.check_name for check in later.get_asset_check_evaluations()} == {
+        check.check_name for check in last.get_asset_check_evaluations()
+    }
+
+
+def complete(run: ExecuteInProcessResult) -> bool:
+    (check,) = [check for check in run.get_asset_check_evaluations() if check.check_name == "complete"]
+    return check.passed
