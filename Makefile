@@ -61,7 +61,7 @@ check: setup ## lint, format, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 
-soak: setup ## the long proofs: kills, a thousand syncs, ten processes
+soak: setup ## the long proofs: kills, a thousand syncs, ten processes, a year
 	@$(BIN)/python -m pytest -m soak -s cachet_dagster_tests/soak
 
 test-ui: setup .venv/.ready-browser ## the UI in headless Chromium, which has to be on PATH

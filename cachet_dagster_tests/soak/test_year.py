@@ -1,18 +1,20 @@
-"""`make soak`: a year of a page in which little changes, with nobody looking after it, in less than two hours.
+"""`make soak`: a year of a page in which little changes, with nobody looking after it, as far as 80 minutes take it.
 
 What is real: the jobs (a sync an hour, and the points after it), housekeeping once a day, the models and the report
 whenever declarative automation asks for them, Dagster's storage in files with the project's `dagster.yaml`, the
 DuckDB file, and a Cachet over sockets whose clock moves on by an hour. What is scaled: Dagster dates its events by the
 real clock, so a day of `CACHET_KEEP_RUNS_DAYS` and of `CACHET_UNCHANGED_HOURS` is as long as 24 syncs took. What is
 left out: the points' run between two syncs, which is the same again, and the processes of Dagster's daemon; the ticks
-that it would keep are written at the end. `SOAK_YEAR_SYNCS` and `SOAK_YEAR_SECONDS` end the year earlier;
+that it would keep are written at the end. `SOAK_YEAR_SYNCS` and `SOAK_YEAR_SECONDS` end it earlier or later;
 `SOAK_YEAR_KEEP_DAYS` has housekeeping keep fewer days than thirty, so that a shorter one shows what stays of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import logging
 import os
 import random
 import statistics
@@ -53,7 +55,7 @@ from .test_soak import show
 pytestmark = pytest.mark.soak
 
 SYNCS = int(os.environ.get("SOAK_YEAR_SYNCS", "8760"))
-SECONDS = float(os.environ.get("SOAK_YEAR_SECONDS", "inf"))
+SECONDS = float(os.environ.get("SOAK_YEAR_SECONDS", "4800"))
 EVERY = int(os.environ.get("SOAK_YEAR_EVERY", "100"))
 
 DAY, WEEK = 24, 7 * 24
@@ -280,6 +282,18 @@ def year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Year]:
         year.close()
 
 
+@contextlib.contextmanager
+def nothing_captured() -> Iterator[None]:
+    """Keep pytest from holding every line that is logged in a year, which would be what memory grows by."""
+    root = logging.getLogger()
+    capturing = root.handlers[:]
+    root.handlers.clear()
+    try:
+        yield
+    finally:
+        root.handlers[:] = capturing
+
+
 def test_a_year_of_hourly_syncs_stays_small_and_as_quick_as_on_its_first_day(
     year: Year, tmp_path: Path
 ) -> None:
@@ -287,7 +301,8 @@ def test_a_year_of_hourly_syncs_stays_small_and_as_quick_as_on_its_first_day(
     early: dict[str, float] = {}
     early_pages: dict[str, float] = {}
     while len(year.began) < SYNCS and time.monotonic() < until:
-        year.hour()
+        with nothing_captured():
+            year.hour()
         done = len(year.began)
         if done == EVERY:
             early, early_pages = year.measured(), asset_pages(year, tmp_path / "early")
