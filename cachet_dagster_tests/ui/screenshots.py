@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from .dagster_dev import PROJECT, chromium, dagster_dev
 
@@ -47,8 +48,20 @@ def main() -> int:
             page.wait_for_timeout(6_000)
             page.screenshot(path=str(docs / f"{name}.png"))
             print(f"docs/{name}.png")
+        page.goto(f"{address}/assets/cachet/report?view=events")
+        page.get_by_text("Show Markdown").first.wait_for(timeout=300_000)
+        _picture_of_the_report(browser, next(Path(folder).rglob("report.html")), docs / "report.png")
         browser.close()
     return 0
+
+
+def _picture_of_the_report(browser: Any, report: Path, picture: Path) -> None:
+    """Take the report's first page, as it stands in the window of a reader."""
+    page = browser.new_page(viewport={"width": 960, "height": 1500})
+    page.goto(report.as_uri())
+    page.screenshot(path=str(picture))
+    page.close()
+    print(f"docs/{picture.name}")
 
 
 if __name__ == "__main__":

@@ -430,4 +430,4 @@ def _budget_ticks(floor: float) -> list[float]:
     )
     below = int((0 - floor) / size + 1e-9)
     above = [1.0] if size >= 1 else [1 - size * n for n in range(round(1 / size))]
-    return [*above, *(-size * n for n in range(below + 1))]
+    return [*above, *(0.0 - size * n for n in range(below + 1))]
