@@ -196,7 +196,7 @@ class SqlWarehouse:
             sql.close_connection()
 
     def configuration(self) -> Any:
-        """Return dlt's configuration of the destination, resolved, for the dataset.
+        """Return dlt's configuration of the destination for the dataset, resolved anew: keys may expire.
 
         Raises:
             SettingsError: It says which keys are missing, or what is wrong.
@@ -226,7 +226,8 @@ class SqlWarehouse:
         """Return dlt's client, configured and not yet connected."""
         config = self.configuration()
         check_libraries(self.strategy)
-        return self._destination().client(dlt.Schema(self.pipeline_name), config)
+        destination, schema = self._destination(), dlt.Schema(self.pipeline_name)
+        return destination.client_class(schema, config, destination.capabilities(config, schema.naming))
 
     def _unreachable(self, error: BaseException) -> SettingsError:
         return SettingsError(

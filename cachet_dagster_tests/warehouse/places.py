@@ -37,7 +37,6 @@ PLACES = {
     "delta": "Delta tables in a folder",
     "s3": "Delta tables in S3 (moto)",
     "azure": "Delta tables in Azure (azurite)",
-    "ducklake": "DuckLake (DuckDB 1.5)",
 }
 """Where tests load, by the parameter of their fixture."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from cachet_dagster.source.destinations import DESTINATIONS
+
 from .places import PLACES
 
 _ITEM = re.compile(r"test_destinations\.py::test_(?P<promise>\w+)\[(?P<place>\w+)\]$")
@@ -45,3 +47,5 @@ def summarise(reporter: Any) -> None:
     for place, why in PLACES.items():
         if place not in places:
             reporter.line(f"not in this run: {why}")
+    beyond = [one.title for one in DESTINATIONS.values() if one.tested == "up to the connection"]
+    reporter.line(f"up to the connection only (test_any_destination.py): {', '.join(beyond)}")
