@@ -31,10 +31,10 @@ from cachet_dagster_tests.warehouse.postgres import PostgresServer
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 FASTER: Mapping[str, Mapping[str, Any]] = {
-    "run_monitoring": {"poll_interval_seconds": 3, "start_timeout_seconds": 180, "max_runtime_seconds": 75},
+    "run_monitoring": {"poll_interval_seconds": 5, "start_timeout_seconds": 180, "max_runtime_seconds": 90},
     "run_coordinator": {
         "config": {
-            "dequeue_interval_seconds": 1,
+            "dequeue_interval_seconds": 2,
             "max_user_code_failure_retries": 60,
             "user_code_failure_retry_delay": 3,
         }
