@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from dagster import asset, materialize
+from dagster import AssetCheckKey, asset, materialize
 
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.housekeeping import delete_runs
@@ -46,6 +46,21 @@ def test_a_run_that_holds_nothing_newest_is_deleted_with_its_events_and_its_file
     assert not [
         path for path in tmp_path.rglob(f"{second.run_id}*") if path.is_file() and path.stat().st_size > 0
     ]
+
+
+def test_a_deleted_runs_checks_are_found_no_more_and_the_newest_ones_are(loaded, small_server):
+    project, runs = loaded, []
+    for name in ("one", "two"):
+        small_server.world.update("incident_templates", 1, name=name)
+        runs.append(sync(project).run_id)
+
+    deleted, _kept = delete_runs(project.page, project.instance, LATER)
+
+    key = AssetCheckKey(project.page.asset_key("incident_templates"), "complete")
+    history = project.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)
+    assert deleted == 1
+    assert runs[0] not in {record.run_id for record in history}
+    assert history[0].run_id == runs[1]
 
 
 def test_the_newest_event_of_each_asset_and_partition_and_check_outlives_housekeeping(loaded, small_server):
