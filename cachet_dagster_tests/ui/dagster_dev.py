@@ -1,8 +1,8 @@
-"""`dagster dev` as a newcomer starts it: a fresh home, a free port, and a page to load, while a test
-lasts."""
+"""`dagster dev` as a newcomer starts it: a fresh home, a free port, and a page to load, while a test lasts."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,20 +15,26 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).parents[2]
+MODULE = "cachet_dagster.definitions"
 
 
 @contextmanager
-def dagster_dev(folder: Path, environment: Mapping[str, str], *, wait: float = 120) -> Iterator[str]:
+def dagster_dev(
+    folder: Path, environment: Mapping[str, str], *, module: str = MODULE, wait: float = 120
+) -> Iterator[str]:
     """Run `dagster dev` in a folder and yield the UI's address.
 
     Args:
         folder: Where its home, its database and its log are kept.
         environment: Variables to set beside those of this process.
+        module: The code location.
         wait: Seconds that it may take to start.
     """
-    with _served(folder, new_home(folder), environment, "dagster", "dev", wait=wait) as address:
+    served = _served(folder, new_home(folder), environment, "dagster", "dev", module=module, wait=wait)
+    with served as address:
         yield address
 
 
@@ -53,7 +59,13 @@ def new_home(folder: Path) -> Path:
 
 @contextmanager
 def _served(
-    folder: Path, home: Path, environment: Mapping[str, str], program: str, *arguments: str, wait: float
+    folder: Path,
+    home: Path,
+    environment: Mapping[str, str],
+    program: str,
+    *arguments: str,
+    module: str = MODULE,
+    wait: float,
 ) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -63,7 +75,7 @@ def _served(
         process = subprocess.Popen(
             [
                 str(Path(sys.executable).with_name(program)),
-                *(*arguments, "-m", "cachet_dagster.definitions", "-h", "127.0.0.1", "-p", str(port)),
+                *(*arguments, "-m", module, "-h", "127.0.0.1", "-p", str(port)),
             ],
             cwd=folder,
             env={**inherited, "DAGSTER_HOME": str(home), "DLT_DATA_DIR": str(folder / "dlt"), **environment},
@@ -81,6 +93,16 @@ def _served(
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def graphql(address: str, query: str, **variables: Any) -> Any:
+    """Ask the UI's GraphQL, as the UI itself does; return the answer's data."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+    assert "errors" not in answer, answer["errors"]
+    return answer["data"]
 
 
 def chromium() -> str | None:

@@ -13,14 +13,10 @@ import pytest
 from cachet_dagster.analytics.report import WrittenReport
 from cachet_dagster_tests.analytics.report.test_report import PAGE, written
 
-from .dagster_dev import chromium
+from . import browser as chromium
+from .browser import needs_browser
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make test-ui installs Playwright")
-
-pytestmark = [
-    pytest.mark.ui,
-    pytest.mark.skipif(chromium() is None, reason="there is no Chromium on PATH: install Debian's chromium"),
-]
+pytestmark = needs_browser
 
 WHITE = "rgb(255, 255, 255)"
 
@@ -32,13 +28,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> WrittenReport:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(
-            executable_path=chromium(),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with chromium.browser() as opened:
         yield opened
-        opened.close()
 
 
 def background(page, selector: str, attribute: str) -> str:

@@ -1,8 +1,8 @@
 """In a real browser, as a newcomer goes about it: look, materialize all, watch, check, switch a schedule.
 
 Needs a Chromium on PATH and `make test-ui`, which installs Playwright; `dagster dev` is the real one, the
-page is the embedded Cachet in this process, so that it can be told to misbehave. Whatever the browser is
-shown or told on the way is kept, and searched for the token at the end.
+page is the embedded Cachet in this process, so that it can be told to misbehave. What the browser kept is
+searched for the token at the end.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 
 from cachet_dagster.demo import DemoServer, World, living_world
 
-from .dagster_dev import chromium, dagster_dev
+from .browser import WAIT, Newcomer, browser, needs_browser, playwright
+from .dagster_dev import dagster_dev
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make test-ui installs Playwright")
-
-pytestmark = [
-    pytest.mark.ui,
-    pytest.mark.skipif(chromium() is None, reason="there is no Chromium on PATH: install Debian's chromium"),
-]
+pytestmark = needs_browser
 
 LOCATION = "/locations/cachet_dagster.definitions"
 GROUP = f"{LOCATION}/asset-groups/cachet"
@@ -31,81 +26,29 @@ GROUP = f"{LOCATION}/asset-groups/cachet"
 SECRET = "FindMeInTheBrowser0123456789"
 TOKEN = f"7|{SECRET}"
 
-WAIT = 90_000
-"""Milliseconds that the UI may take to show what is so already."""
 ALIVE = 120_000
 """Milliseconds within which a fresh start is to have loaded everything, without a click."""
 RUN = 300_000
 """Milliseconds that a run may take on a slow machine; a backfill goes on only every half minute."""
 
 
-class Newcomer:
-    """A browser on the UI.
-
-    Attributes:
-        pages: The pages that it was on, as HTML.
-        answers: The bodies of GraphQL's answers, by HTTP.
-        frames: What GraphQL sent by WebSocket, where a run's log comes from.
-    """
-
-    def __init__(self, page, address: str, server: DemoServer, folder: Path):
-        self.page = page
-        self.address = address
-        self.server = server
-        self.folder = folder
-        self.pages: list[str] = []
-        self.answers: list[str] = []
-        self.frames: list[str] = []
-        page.on("response", self._keep)
-        page.on("websocket", lambda socket: socket.on("framereceived", self._keep_frame))
-
-    def open(self, path: str) -> None:
-        self.keep_page()
-        self.page.goto(f"{self.address}{path}")
-
-    def keep_page(self) -> None:
-        self.pages.append(self.page.content())
-
-    def _keep(self, response) -> None:
-        if "/graphql" not in response.url:
-            return
-        # An answer that the browser left without reading is nowhere to be had.
-        with contextlib.suppress(playwright.Error):
-            self.answers.append(response.text())
-
-    def _keep_frame(self, frame: str | bytes) -> None:
-        self.frames.append(frame if isinstance(frame, str) else frame.decode(errors="replace"))
-
-    def sees(self, text: str, *, within: int = WAIT, exact: bool = False) -> None:
-        try:
-            self.page.get_by_text(text, exact=exact).first.wait_for(timeout=within)
-        except playwright.TimeoutError:
-            self.picture("missed")
-            raise AssertionError(f"{text!r} is not to be seen; see {self.folder}") from None
-
-    def picture(self, name: str) -> None:
-        self.page.screenshot(path=str(self.folder / f"{name}.png"))
+@pytest.fixture(scope="module")
+def server() -> Iterator[DemoServer]:
+    page_rows = World(living_world(1, datetime.now(timezone.utc)).dump())
+    with DemoServer(page_rows, me=True, tokens={TOKEN: {"*"}}) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory) -> Iterator[Newcomer]:
+def newcomer(server, tmp_path_factory) -> Iterator[Newcomer]:
     folder = tmp_path_factory.mktemp("ui")
-    page_rows = World(living_world(1, datetime.now(timezone.utc)).dump())
-    with DemoServer(page_rows, me=True, tokens={TOKEN: {"*"}}) as server:
-        environment = {
-            "CACHET_BASE_URL": server.url,
-            "CACHET_API_TOKEN": TOKEN,
-            "CACHET_DATABASE": str(folder / "cachet.duckdb"),
-        }
-        with dagster_dev(folder, environment) as address, playwright.sync_playwright() as started:
-            browser = started.chromium.launch(
-                executable_path=chromium(),
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-            )
-            page = browser.new_page(viewport={"width": 1600, "height": 1000})
-            page.set_default_timeout(WAIT)
-            yield Newcomer(page, address, server, folder)
-            browser.close()
+    environment = {
+        "CACHET_BASE_URL": server.url,
+        "CACHET_API_TOKEN": TOKEN,
+        "CACHET_DATABASE": str(folder / "cachet.duckdb"),
+    }
+    with dagster_dev(folder, environment) as address, browser() as opened:
+        yield Newcomer(opened, address, folder)
 
 
 def test_the_page_comes_alive_without_a_click(newcomer):
@@ -153,12 +96,12 @@ def test_a_partition_shows_its_own_metadata(newcomer):
     newcomer.picture("partition")
 
 
-def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(newcomer):
+def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(newcomer, server):
     newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=complete")
     newcomer.sees("Passed", within=RUN)
 
-    for number in newcomer.server.world.ids("incidents")[20:]:
-        newcomer.server.world.delete("incidents", number, hard=True)
+    for number in server.world.ids("incidents")[20:]:
+        server.world.delete("incidents", number, hard=True)
     newcomer.page.locator("button").filter(has_text="Materialize").first.click()
 
     newcomer.sees("Failed", within=RUN)
