@@ -80,6 +80,7 @@ bench: setup ## side by side with the public recipe and with the floor
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.destinations
 	@$(BIN)/python -m benchmarks.pages
+	@$(BIN)/python -m benchmarks.idle
 
 clean: ## remove .venv and caches, not your data
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
