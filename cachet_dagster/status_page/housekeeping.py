@@ -23,7 +23,7 @@ from dagster import (
     job,
     op,
 )
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from sqlalchemy import inspect, text
 
 from .checks import check_keys
 from .page import PAGE_TAG, StatusPage
@@ -34,6 +34,7 @@ HOUSEKEEPING = "housekeeping"
 
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 _AT_ONCE = 500
+_CHECK_EXECUTIONS = "asset_check_executions"
 
 
 def keep_runs(page: StatusPage) -> timedelta | None:
@@ -143,12 +144,13 @@ class _Present:
 
 def _delete_check_executions(instance: DagsterInstance, run: DagsterRun) -> None:
     """Delete the rows by which checks are looked up: Dagster leaves them, 2 kB for each check of each run."""
-    # Only storages in SQL have such a table.
+    # Only storages in SQL have such a table, and a later Dagster may have another.
     connect = getattr(instance.event_log_storage, "index_connection", None)
     if connect:
-        of_run = AssetCheckExecutionsTable.c.run_id == run.run_id
         with connect() as connection:
-            connection.execute(AssetCheckExecutionsTable.delete().where(of_run))
+            if inspect(connection).has_table(_CHECK_EXECUTIONS):
+                of_run = text(f"DELETE FROM {_CHECK_EXECUTIONS} WHERE run_id = :run_id")
+                connection.execute(of_run, {"run_id": run.run_id})
 
 
 def _delete_file(instance: DagsterInstance, run: DagsterRun) -> None:

@@ -16,8 +16,9 @@ from cachet_dagster_tests.truth_cachet2 import differences
 from .dagster_runs import Project, failure, materialized
 
 
-@pytest.mark.parametrize("database", ["sqlite", "mysql"])
-@pytest.mark.parametrize("token", [TOKEN, None], ids=["admin", "guest"])
+@pytest.mark.parametrize(
+    ("database", "token"), [("sqlite", TOKEN), ("mysql", None)], ids=["admin-sqlite", "guest-mysql"]
+)
 def test_the_recorded_page_lands_cell_by_cell(tmp_path, database, token):
     with serving(database=database) as server:
         project = Project(tmp_path, server.url, token)
