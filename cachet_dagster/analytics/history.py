@@ -16,8 +16,7 @@ from typing import Any
 from dlt.extract import DltResource
 
 from cachet_dagster.source import CachetReader, EndpointRead, table_resource
-from cachet_dagster.source.rows import Row
-from cachet_dagster.source.stored import Query
+from cachet_dagster.source.rows import Query, Row
 from cachet_dagster.source.tables import Column
 
 from .tables import HISTORY

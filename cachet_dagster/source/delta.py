@@ -10,8 +10,7 @@ import duckdb
 from deltalake import DeltaTable
 from dlt.common.libs.deltalake import deltalake_storage_options
 
-from .rows import Row
-from .stored import Query
+from .rows import Query, Row
 
 
 def open_delta(client: Any, table: str) -> DeltaTable | None:

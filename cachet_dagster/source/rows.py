@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -18,6 +19,10 @@ from .settings import Emails
 from .tables import Table
 
 Row = dict[str, Any]
+
+Query = Callable[[str, str], "list[Row] | None"]
+"""Runs SQL over one table, `{table}` standing for its qualified name: rows by lower-case column name, or
+None where the table does not exist."""
 
 _INT64 = range(-(2**63), 2**63)
 _EPOCH_SECONDS = range(-62_135_596_800, 253_402_300_800)

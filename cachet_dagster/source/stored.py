@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -21,12 +21,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from .destinations import current_strategy
 from .dialect import in_dialect
 from .endpoints import ENDPOINTS, Endpoint
-from .rows import Row
+from .rows import Query, Row
 from .tables import TABLES
-
-Query = Callable[[str, str], "list[Row] | None"]
-"""Runs SQL over one table, `{table}` standing for its qualified name: rows by lower-case column name, or
-None where the table does not exist."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import dlt
 from dlt.extract import DltResource
 
 from cachet_dagster.source.errors import CachetError
-from cachet_dagster.source.stored import Query
+from cachet_dagster.source.rows import Query
 from cachet_dagster.source.tables import Column, Table
 
 IDENTITY = Table(
