@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
-from functools import partial
 from typing import Any
 
 import pytest
 
-from cachet_dagster.analytics import HISTORY, MODELS
+from cachet_dagster.analytics import HISTORY
 from cachet_dagster.analytics.history import history_resources, read_history
-from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World, living_world
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import CachetReader, CachetSettings
-from cachet_dagster.source.tables import Column
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.load import load
 
 from .loads import Clock, Failing, Loads
-from .pages import Row, at
+from .pages import at
 
 BEGIN = at("2026-03-02 08:00")
 
@@ -256,119 +253,3 @@ def test_dlt_loads_history_beside_the_tables_and_the_next_load_goes_on_from_it(
         {"component_id": 1, "status": 1, "observed_at": BEGIN, "previous_observed_at": None},
         {"component_id": 1, "status": 4, "observed_at": clock.now, "previous_observed_at": BEGIN},
     ]
-
-
-def truth(moment: datetime, table: str, *columns: str) -> dict[int, Row]:
-    world = living_world(1, moment)
-    return {
-        row["id"]: {name: row[name] for name in columns}
-        for row in world.rows(table)
-        if not row.get("deleted_at")
-    }
-
-
-@pytest.fixture(scope="module")
-def fortnight() -> tuple[Loads, list[datetime]]:
-    """Load every 6 hours for 14 days, and build now and then; return the loads, and when components were read.
-
-    A guest, failing endpoints, an unproven and a lost token are in between.
-    """
-    clock = Clock(at("2026-03-20 00:00"))
-    loads, failing, looked_at = Loads(), Failing(), []
-    names = ["components", "components_groups", "incidents", "incidents_by_id", "schedules", "subscribers"]
-    with DemoServer(partial(living_world, 1), clock=clock, middleware=[failing]) as server:
-        for n in range(14 * 4):
-            failing.paths = set()
-            token: str | None = DEMO_TOKEN
-            if n % 16 == 5:
-                failing.paths = {"/api/components"}
-            elif n % 16 == 9:
-                failing.paths = {"/api/subscribers"}
-            elif n % 16 == 12:
-                token = "expired"
-            elif n % 16 == 14:
-                token = None
-            outcomes = loads.load(server.url, token, names)
-            if outcomes.get("components") == "read":
-                looked_at.append(clock.now)
-            if n % 14 == 13:
-                loads.build()
-            clock.forward(hours=6)
-    return loads, looked_at
-
-
-def test_a_fortnight_of_loads_replayed_one_by_one_records_each_change_once_and_no_other(fortnight):
-    loads, looked_at = fortnight
-    expected, before = [], truth(looked_at[0], "components", "status")
-    for moment in looked_at[1:]:
-        now = truth(moment, "components", "status")
-        expected += [
-            (number, row["status"], moment) for number, row in sorted(now.items()) if row != before[number]
-        ]
-        before = now
-
-    found = [
-        (row["component_id"], row["status"], row["observed_at"])
-        for row in loads.rows(
-            "SELECT * FROM source.component_history WHERE previous_observed_at IS NOT NULL"
-            " ORDER BY observed_at, component_id"
-        )
-    ]
-    assert len(looked_at) == 14 * 4 - 7
-    assert loads.rows("SELECT count(*) AS n FROM source.component_history WHERE is_deleted") == [{"n": 0}]
-    assert found == expected
-    assert len(found) == 19
-
-
-CHANGES = """
-2427 20T06 4 | 2435 22T18 3 | 2436 22T18 2 | 2435 23T06 4 | 2436 23T06 4 | 2438 23T12 1 | 2438 23T18 4 | 2439 23T18 2
-2439 24T00 4 | 2442 25T00 4 | 2447 26T18 2 | 2447 27T06 4 | 2454 28T18 1 | 2454 29T00 4 | 2457 30T00 2 | 2457 30T06 4
-2463 01T00 4 | 2466 02T00 4 | 2467 02T06 1 | 2467 02T12 4 | 2468 02T18 4
-"""
-"""What becomes of the fortnight's incidents: id, day and hour of the look that sees it, status. None is seen twice."""
-
-
-def test_the_changes_of_the_fortnights_incidents_are_those_written_down_by_hand(fortnight):
-    loads, _ = fortnight
-
-    found = loads.rows(
-        "SELECT incident_id, observed_at, status FROM source.incident_history"
-        " WHERE previous_observed_at IS NOT NULL AND NOT is_deleted ORDER BY observed_at, incident_id"
-    )
-
-    assert [f"{row['incident_id']} {row['observed_at']:%dT%H} {row['status']}" for row in found] == (
-        CHANGES.strip().replace("\n", " | ").split(" | ")
-    )
-
-
-def test_figures_built_along_the_fortnight_are_those_of_one_build_from_scratch(fortnight):
-    loads, _ = fortnight
-    tables = {
-        name: f"SELECT {', '.join(map(_without_noise, table.columns))} FROM analytics.{name} ORDER BY ALL"
-        for name, table in MODELS.items()
-        if name != "uptime_restatements"
-    }
-    restated = loads.rows("SELECT DISTINCT month, policy FROM analytics.uptime_restatements ORDER BY policy")
-    along = {name: loads.rows(sql) for name, sql in tables.items()}
-    loads.connection.execute("DROP SCHEMA cachet_analytics CASCADE")
-
-    loads.build()
-
-    for name, sql in tables.items():
-        assert loads.rows(sql) == along[name], name
-    assert along["uptime_monthly"]
-    assert along["slo_incidents"]
-    # Maintenance of January that the page has deleted since: policies that count maintenance say so.
-    assert [(row["month"], row["policy"]) for row in restated] == [
-        (date(2026, 1, 1), "sla"),
-        (date(2026, 1, 1), "strict"),
-    ]
-
-
-def _without_noise(column: Column) -> str:
-    """Sums of floating point numbers end otherwise when they are taken in another order."""
-    return (
-        f'round("{column.name}", 6) AS "{column.name}"'
-        if column.data_type == "double"
-        else f'"{column.name}"'
-    )
