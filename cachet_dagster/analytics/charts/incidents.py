@@ -25,6 +25,8 @@ _SEVERITIES = (
 )
 _ENOUGH = 10
 """Of fewer incidents nine in ten are all of them, and their 90th percentile says nothing of its own."""
+_ROOM = 300
+"""Pixels that a name has at least: 42 letters."""
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -208,19 +210,29 @@ def overlap(
     longest = sorted(within, key=lambda span: max(span.begin, begin) - min(span.end or now, end))
     shown = sorted(longest[:most], key=lambda span: (span.begin, span.name))
     drawing = Drawing(title, _overlap_answer(within, begin, end, now, len(shown)))
-    left, top, tall = 240.0, HEAD + 26.0, 22.0
-    width = WIDTH - MARGIN - left
-    scale = width / (end - begin).total_seconds()
+    top, tall = HEAD + 26.0, 22.0
+    scale = (WIDTH - 2 * MARGIN) / (end - begin).total_seconds()
     foot = top + len(shown) * tall
-    _time_ticks(drawing, begin, end, left, width, top, foot)
+    _time_ticks(drawing, begin, end, top, foot)
+    named: list[tuple[str, float, float, float, str]] = []
     for position, span in enumerate(shown):
         y = top + position * tall
-        start = (max(span.begin, begin) - begin).total_seconds() * scale
-        stop = (min(span.end or now, end) - begin).total_seconds() * scale
-        _span_bar(drawing, left + start, left + max(stop, start + 3), y, span)
-    for position, span in enumerate(shown):
-        drawing.text(left - 12, top + position * tall + 15, span.name, "end small", width=left - 12 - MARGIN)
+        start = MARGIN + (max(span.begin, begin) - begin).total_seconds() * scale
+        stop = max(MARGIN + (min(span.end or now, end) - begin).total_seconds() * scale, start + 3)
+        _span_bar(drawing, start, stop, y, span)
+        named.append((*_beside(start, stop), y + 15, span.name))
+    # Those on one side after the other: alike, they are written in fewer bytes.
+    for classes, x, width, y, name in sorted(named, key=lambda entry: entry[0]):
+        drawing.text(x, y, name, classes, width=width)
     return drawing.chart(_overlap_legend(drawing, foot + 26))
+
+
+def _beside(start: float, stop: float) -> tuple[str, float, float]:
+    """Return classes, place and width of a name beside its bar, where there is more room, or upon a long one."""
+    before, after = start - 8 - MARGIN, WIDTH - MARGIN - stop - 12
+    if max(before, after) < _ROOM:
+        return "small halo", MARGIN + 8, stop - MARGIN - 16
+    return ("small halo", stop + 12, after) if after >= before else ("end small halo", start - 8, before)
 
 
 def _span_bar(drawing: Drawing, start: float, stop: float, y: float, span: Span) -> None:
@@ -246,13 +258,11 @@ def _overlap_answer(within: Sequence[Span], begin: datetime, end: datetime, now:
     return f"At most {most} of {len(within)} at once, first on {day(peak)} at {peak:%H:%M}.{left_out}"
 
 
-def _time_ticks(
-    drawing: Drawing, begin: datetime, end: datetime, left: float, width: float, top: float, foot: float
-) -> None:
+def _time_ticks(drawing: Drawing, begin: datetime, end: datetime, top: float, foot: float) -> None:
     days = (end - begin).total_seconds() / 86_400
     step = 1 if days <= 8 else 7 if days <= 62 else 30
     for offset in range(0, math.ceil(days), step):
-        x = left + width * offset / days
+        x = MARGIN + (WIDTH - 2 * MARGIN) * offset / days
         there = date.fromordinal(begin.date().toordinal() + offset)
         drawing.line(x, top - 4, x, foot, "grid")
         drawing.text(x + 2, top - 9, f"{there.day} {there:%b}", "small soft")

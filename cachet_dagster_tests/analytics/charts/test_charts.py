@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cachet_dagster.analytics import formats
 from cachet_dagster.analytics.charts import (
     Band,
     Chart,
@@ -159,6 +160,20 @@ def test_the_answer_names_what_was_worst():
         "Overspent by 20 % on 30 Oct 2026 of the 44 min 38 s"
     )
     assert CHARTS["overlap"]("x").answer == "At most 2 of 2 at once, first on 3 Oct 2026 at 05:00."
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 2), (5, 9), (14, 17), (20, 31), (30, 31), (1, 31), (3, 29)])
+def test_a_name_of_forty_letters_is_read_whole_beside_its_bar_or_upon_a_long_one(first, last):
+    name = "Warehouse Scanner Sync: some requests fail"
+    span = Span(name, BEGIN + timedelta(days=first - 1), BEGIN + timedelta(days=last - 1), 4)
+    root = ElementTree.fromstring(overlap([span], BEGIN, END, period="October 2026", now=END).inline())
+
+    [text] = [one for one in root.iter("{http://www.w3.org/2000/svg}text") if one.text == name]
+    width = formats.text_width(name, 11.5)
+    begin = float(text.get("x", "nan")) - width * ("end" in text.get("class", ""))
+
+    assert begin >= 20
+    assert begin + width <= 740
 
 
 def test_a_line_does_not_cross_a_gap_between_points():
