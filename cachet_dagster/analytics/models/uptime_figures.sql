@@ -1,4 +1,6 @@
 -- Uptime of every period under every policy. The mean of a group or of the page is that of its components' time.
+-- Sums of whole seconds are exact; weights such as 0.3 and parts of a second let the order of rows, which is any, decide
+-- less than a microsecond, and the sixteenth place of an uptime.
 WITH scoped AS (
     SELECT
         'component' AS figure_of, l.component_id AS figure_id, l.component_name AS scope_name, 'own' AS aggregation, d.*
