@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dlt
@@ -17,7 +17,7 @@ import pyarrow as pa
 from dlt.common.destination import TDestinationReferenceArg
 
 from cachet_dagster.source import FILLED_BY, TABLES
-from cachet_dagster.source.destinations import Strategy
+from cachet_dagster.source.destinations import Strategy, check_libraries
 from cachet_dagster.source.errors import SettingsError
 
 from .lock import LockTimeout
@@ -64,10 +64,6 @@ class PostgresWarehouse(SqlWarehouse):
     def __init__(self, strategy: Strategy, **options: Any):
         super().__init__(strategy, **options)
         self._resolved: Any = None
-        from dlt.destinations.impl.postgres.postgres import PostgresParquetCopyJob
-
-        # dlt takes a file whole into memory otherwise, and fails at one without rows.
-        PostgresParquetCopyJob._ingest_per_rowgroup = True
 
     def configuration(self) -> Any:
         """Return dlt's configuration of the destination for the dataset, resolved once: that takes dlt 10 ms."""
@@ -124,6 +120,8 @@ class PostgresWarehouse(SqlWarehouse):
 
     def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Make the keys unique, and drop this run's staging dataset and those that killed runs have left."""
+        from .postgres_destination import unique_key
+
         assert isinstance(session, SqlSession)
         without = session.sql.execute_sql(
             "SELECT tablename FROM pg_tables t WHERE schemaname = %s AND NOT EXISTS (SELECT 1 FROM pg_indexes i"
@@ -131,16 +129,19 @@ class PostgresWarehouse(SqlWarehouse):
             self.dataset,
         )
         for table in [TABLES[name] for (name,) in without or () if name in _KEYED]:
-            columns = ", ".join(f'"{column}"' for column in table.key)
-            session.sql.execute_sql(
-                f'CREATE UNIQUE INDEX "{table.name}_key" ON {session.table(table.name)} ({columns})'
-            )
+            session.sql.execute_sql(unique_key(table.name, session.table(table.name), table.key))
         left = session.sql.execute_sql(
             "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s",
             f"{self.dataset}_staging%".replace("_", r"\_"),
         )
         for (schema,) in left or ():
             session.sql.execute_sql(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+    def _factory(self) -> Callable[..., Any]:
+        check_libraries(self.strategy)
+        from .postgres_destination import MergingPostgres
+
+        return MergingPostgres
 
     def _lock(self, session: SqlSession, what: str, wait: float) -> None:
         """Take an advisory lock, which ends with the session's connection.

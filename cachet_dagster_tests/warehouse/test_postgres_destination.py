@@ -1,0 +1,69 @@
+"""How points get into PostgreSQL: straight into their table, unless one of them is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cachet_dagster.source import metric_points_resource
+from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.warehouse import load, postgres_destination
+
+from .places import Place, make_place
+
+
+@pytest.fixture(params=["postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return make_place(request, tmp_path)
+
+
+@pytest.fixture(params=[0, 10_000], ids=["tried first", "merged at once"])
+def few_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Set how many rows are merged without trying to copy them, and return that."""
+    monkeypatch.setattr(postgres_destination, "_FEW_ROWS", request.param)
+    return request.param
+
+
+def load_points(place: Place, *rows: tuple[int, float | None]) -> None:
+    given = pa.table(
+        {
+            "id": [number for number, _ in rows],
+            "metric_id": [1] * len(rows),
+            "value": pa.array([value for _, value in rows], pa.float64()),
+        }
+    )
+    table = pa.concat_tables([SCHEMA.empty_table(), given], promote_options="default").cast(SCHEMA)
+    load(place.warehouse(), [metric_points_resource(lambda: iter([table]))])
+
+
+def points(place: Place) -> Sequence[tuple[int, float | None]]:
+    return place.rows("metric_points", "id, value")
+
+
+def test_points_of_which_some_are_there_already_are_added_and_changed(place: Place, few_rows: int) -> None:
+    load_points(place, (1, 1.0), (2, 2.0), (3, 3.0))
+    load_points(place, (4, 4.0), (5, 5.0))
+    # As another load may have brought them meanwhile: the last ones, behind rows that are new.
+    load_points(place, (0, 0.5), (6, 6.0), (2, None), (5, 5.5))
+
+    assert points(place) == [(0, 0.5), (1, 1.0), (2, None), (3, 3.0), (4, 4.0), (5, 5.5), (6, 6.0)]
+    with place.warehouse().reading() as session:
+        keys = session.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'metric_points_key'")
+        assert keys.fetchall() == [(1,)]
+        datasets = session.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'cachet%'")
+        assert datasets.fetchall() == [("cachet_data",)]
+
+
+def test_a_table_whose_key_was_not_unique_is_merged_as_before(place: Place, few_rows: int) -> None:
+    load_points(place, (1, 1.0), (2, 2.0))
+    with place.warehouse().writing() as session:
+        table = session.table("metric_points")
+        session.execute("DROP INDEX cachet_data.metric_points_key")
+        session.execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE id = 1")
+
+    load_points(place, (1, 1.5), (3, 3.0))
+
+    assert points(place) == [(1, 1.5), (1, 1.5), (2, 2.0), (3, 3.0)]
