@@ -3,6 +3,12 @@
 A model is a file of SQL over `source.<table>` (the page's dataset) and `analytics.<model>`; the names of a page are
 put in their place, and sqlglot transpiles it for other engines than DuckDB. A table that no load has made yet counts
 as empty.
+
+Models are built whole each time, the points' rollup too, which alone takes long enough to gain by less: of 10 million
+points, to find the hours whose count or newest load differs and to build these, their days and their months anew takes
+0.35 of the time where 100 points came in and 0.18 where none did. That spares some three tenths of a build after new
+points, which most syncs of such a page bring, and takes a second form of that SQL, a mark of what was seen, and trust
+in the order of the loads' ids.
 """
 
 from __future__ import annotations
