@@ -25,7 +25,7 @@ from cachet_dagster_tests.warehouse.proofs import (
     many_processes,
     many_syncs,
 )
-from cachet_dagster_tests.warehouse.proofs_destinations import killed_loads, loads_at_once
+from cachet_dagster_tests.warehouse.proofs_destinations import killed_loads, killed_points, loads_at_once
 
 pytestmark = pytest.mark.soak
 
@@ -143,6 +143,15 @@ def test_twenty_loads_into_postgres_killed(postgres: PostgresServer, tmp_path: P
 
     show(f"{KILLS} loads of all tables into PostgreSQL, killed", counted)
     assert counted["survived"] == KILLS
+    assert counted["killed while done"] <= KILLS // 10, "too few kills came while rows were loaded"
+
+
+def test_twenty_loads_of_points_into_postgres_killed(postgres: PostgresServer) -> None:
+    counted = killed_points(Place("postgres", {"credentials": postgres.create("soak_killed_points")}), KILLS)
+
+    show(f"{KILLS} loads of points into PostgreSQL, killed", counted)
+    assert counted["survived"] == KILLS
+    assert counted["killed while done"] <= KILLS // 10, "too few kills came while rows were loaded"
 
 
 def test_a_thousand_syncs_in_one_process_grow_nothing_but_the_data(tmp_path: Path) -> None:

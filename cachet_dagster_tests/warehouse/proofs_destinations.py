@@ -10,14 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
-from cachet_dagster.source import TABLES, CachetSettings
+from cachet_dagster.source import TABLES, CachetSettings, metric_points_resource
+from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.points import PointsLoad
 
 from .children import Child
 from .comparing import REPLACED
 from .places import Place, load_page
+from .postgres_stages import STAGES, Stages
 from .proofs import a_page
+
+STEP_ROWS = 20_000
+"""Points loaded at a time: so many that PostgreSQL is first tried without looking for them."""
 
 Contents = dict[str, list[Any]]
 
@@ -70,6 +78,15 @@ def watch(place: Place, until: Path) -> int:
     return seen
 
 
+def load_steps(place: Place, steps: int, number: int) -> None:
+    """Load points that are there in steps, each with a number as its counter."""
+    for step in range(steps):
+        ids = range(step * STEP_ROWS + 1, (step + 1) * STEP_ROWS + 1)
+        rows = pa.table({"id": ids, "metric_id": [1] * len(ids), "counter": [number] * len(ids)})
+        points = pa.concat_tables([SCHEMA.empty_table(), rows], promote_options="default").cast(SCHEMA)
+        load(place.warehouse(wait=300), [metric_points_resource(lambda points=points: iter([points]))])
+
+
 # What is proven.
 
 
@@ -111,35 +128,73 @@ def mixed_tables(place: Place, folders: Sequence[Path], pages: Sequence[World]) 
 
 
 def killed_loads(place: Place, folder: Path, kills: int, *, seed: int = 1) -> Counter[str]:
-    """Kill loads that replace one page by another: each table is one or the other, and the next load ends right."""
+    """Kill loads that replace one page by another: each table is one or the other, and the next load ends right.
+
+    The kills take turns at the stages of a load, and each comes somewhere within its stage.
+    """
     rng = random.Random(seed)
     counted: Counter[str] = Counter()
     pages = [a_page(word) for word in ("old", "new")]
-    wanted = [contents(loaded_alone(folder / f"alone-{at}", page)) for at, page in enumerate(pages)]
-    for table in REPLACED:
-        assert wanted[0][table] != wanted[1][table], f"{table} cannot tell one page from the other"
+    wanted = [{}, contents(loaded_alone(folder, pages[1]))]
     with DemoServer(pages[0], me=True) as one, DemoServer(pages[1], me=True) as other:
-        began = time.monotonic()
-        assert Child(load_tables, place, one.url).result() == []
-        longest = time.monotonic() - began
-        for number in range(kills):
-            # From here on pages take turns, so that each kill has something to replace.
-            at, server = (1, other) if number % 2 == 0 else (0, one)
-            child = Child(load_tables, place, server.url)
-            time.sleep(longest * rng.uniform(0.3, 0.9))
-            counted["kills of a finished load"] += not child.alive
-            child.kill()
-            found = contents(place)
+        watched = [contextlib.closing(Stages(place, server)) for server in (one, other)]
+        with watched[0] as stages_of_one, watched[1] as stages_of_other:
+            lasting = stages_of_one.lasting(Child(load_tables, place, one.url))
+            wanted[0] = contents(place)
             for table in REPLACED:
-                assert found[table] in (wanted[0][table], wanted[1][table]), (
-                    f"{table} is neither the old nor the new"
-                )
-            replaced = sum(found[table] == wanted[at][table] for table in REPLACED)
-            counted["kills between the tables of a load"] += 0 < replaced < len(REPLACED)
-            assert Child(load_tables, place, server.url).result() == []
-            assert {table: contents(place)[table] for table in REPLACED} == {
-                table: wanted[at][table] for table in REPLACED
-            }
+                assert wanted[0][table] != wanted[1][table], f"{table} cannot tell one page from the other"
+            for number in range(kills):
+                # From here on pages take turns, so that each kill has something to replace.
+                at, stages = (1, stages_of_other) if number % 2 == 0 else (0, stages_of_one)
+                server, stage = (one, other)[at], STAGES[-1 - number % len(STAGES)]
+                child = Child(load_tables, place, server.url)
+                reached = stages.kill(child, stage, lasting[stage] * rng.random())
+                counted[f"killed while {reached}"] += 1
+                found = contents(place)
+                for table in REPLACED:
+                    assert found[table] in (wanted[0][table], wanted[1][table]), (
+                        f"killed while {reached}: {table} is neither the old nor the new"
+                    )
+                replaced = sum(found[table] == wanted[at][table] for table in REPLACED)
+                counted["kills between the tables of a load"] += 0 < replaced < len(REPLACED)
+                counted["kills after all tables were replaced"] += replaced == len(REPLACED)
+                assert Child(load_tables, place, server.url).result() == []
+                assert contents(place) == wanted[at], f"killed while {reached}: the next load ended wrong"
+                counted["survived"] += 1
+    return counted
+
+
+def killed_points(place: Place, kills: int, *, steps: int = 4, seed: int = 1) -> Counter[str]:
+    """Kill loads of points while rows go into their table: those of a step are all there, all new, or none is.
+
+    Half of the loads find no rows; the others find each, and change it.
+    """
+    rng = random.Random(seed)
+    counted: Counter[str] = Counter()
+    table = "SELECT count(*) AS n, min(counter) AS lowest, max(counter) AS highest FROM {table}"
+    with contextlib.closing(Stages(place)) as stages:
+        lasting = stages.lasting(Child(load_steps, place, steps, -1))["writing"]
+        for number in range(kills):
+            if number % 2 == 0:
+                with place.warehouse().writing() as session:
+                    session.delete("metric_points", "id > 0")
+            reached = stages.kill(Child(load_steps, place, steps, number), "writing", lasting * rng.random())
+            counted[f"killed while {reached}"] += 1
+            written = 0
+            for step in range(steps):
+                first, last = step * STEP_ROWS + 1, (step + 1) * STEP_ROWS
+                with place.warehouse().reading() as session:
+                    (found,) = session("metric_points", f"{table} WHERE id BETWEEN {first} AND {last}") or []
+                left = {(0, None, None)} if number % 2 == 0 else {(STEP_ROWS, number - 1, number - 1)}
+                new = (STEP_ROWS, number, number)
+                assert tuple(found.values()) in {*left, new}, f"a step is there in part: {found}"
+                written += tuple(found.values()) == new
+            counted["kills between the steps of a load"] += 0 < written < steps
+            counted["kills after all steps were written"] += written == steps
+            Child(load_steps, place, steps, number).result()
+            with place.warehouse().reading() as session:
+                (found,) = session("metric_points", table) or []
+            assert tuple(found.values()) == (steps * STEP_ROWS, number, number)
             counted["survived"] += 1
     return counted
 
