@@ -11,6 +11,7 @@ import pytest
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.points.arrow import SCHEMA
 from cachet_dagster.warehouse import load, postgres_destination
+from cachet_dagster.warehouse.postgres import PostgresSession
 
 from .places import Place, make_place
 
@@ -27,7 +28,7 @@ def few_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return request.param
 
 
-def load_points(place: Place, *rows: tuple[int, float | None]) -> None:
+def table_of(*rows: tuple[int, float | None]) -> pa.Table:
     given = pa.table(
         {
             "id": [number for number, _ in rows],
@@ -35,8 +36,11 @@ def load_points(place: Place, *rows: tuple[int, float | None]) -> None:
             "value": pa.array([value for _, value in rows], pa.float64()),
         }
     )
-    table = pa.concat_tables([SCHEMA.empty_table(), given], promote_options="default").cast(SCHEMA)
-    load(place.warehouse(), [metric_points_resource(lambda: iter([table]))])
+    return pa.concat_tables([SCHEMA.empty_table(), given], promote_options="default").cast(SCHEMA)
+
+
+def load_points(place: Place, *rows: tuple[int, float | None]) -> None:
+    load(place.warehouse(), [metric_points_resource(lambda: iter([table_of(*rows)]))])
 
 
 def points(place: Place) -> Sequence[tuple[int, float | None]]:
@@ -67,3 +71,22 @@ def test_a_table_whose_key_was_not_unique_is_merged_as_before(place: Place, few_
     load_points(place, (1, 1.5), (3, 3.0))
 
     assert points(place) == [(1, 1.5), (1, 1.5), (2, 2.0), (3, 3.0)]
+
+
+def test_points_are_compared_with_those_stored_whether_their_ids_are_close_together_or_far_apart(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresSession, "ids_at_once", 2)
+    load_points(place, *((number, 1.0) for number in (1, 2, 3, 4, 500, 1000)))
+    batch = table_of((3, 1.0), (1, 2.0), (4, 2.0), (1000, 1.0), (2000, 1.0), (2002, 1.0))
+
+    with place.warehouse().reading() as session:
+        found = session.compared(
+            "metric_points",
+            batch,
+            "SELECT batch.id, stored.value AS before FROM batch LEFT JOIN {stored} stored USING (id) ORDER BY 1",
+        )
+
+    assert found.to_pylist() == [
+        {"id": number, "before": 1.0 if number < 2000 else None} for number in (1, 3, 4, 1000, 2000, 2002)
+    ]
