@@ -1,21 +1,23 @@
 """`python -m benchmarks.destinations`: points into each destination that runs here, beside what its own tool takes.
 
-Two questions: how fast are rows that have been read loaded, with psql's `\\copy` of the same rows as the floor;
-and what do 1,000 metrics without news cost over what they cost on DuckDB. Each contender is a process of its own, so
-that a peak of memory is its own, and what it left is counted and summed afterwards.
+Three questions: how fast are rows that have been read loaded, with psql's `\\copy` of the same rows as the floor; does
+memory stay flat over how many there are; and what do 1,000 metrics without news cost over what they cost on DuckDB. The
+same rows read from a server stand beside the first, where no floor is: reading takes most of that. Each contender is a
+process of its own, so that a peak of memory is its own, and what it left is counted and summed afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import multiprocessing
 import os
 import resource
+import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,15 @@ from cachet_dagster_tests.warehouse.places import Place
 from cachet_dagster_tests.warehouse.postgres import PASSWORD, PostgresServer, postgres_server
 
 STEP = 250_000  # rows that the project loads at a time
-METRICS = 1_000
+METRICS = 20
+WITHOUT_NEWS = 1_000
+ROUNDS = 3
 
 Measured = tuple[float, float]  # seconds, peak MB
 
 
 def tables(points: int) -> Iterator[Any]:
-    """Points of 20 metrics, in tables of a step's rows."""
+    """Points of the metrics, in tables of a step's rows."""
     import numpy as np
     import pyarrow as pa
 
@@ -46,7 +50,7 @@ def tables(points: int) -> Iterator[Any]:
         times = (1_700_000_000 + ids * 30) * 1_000_000
         columns = {
             "id": ids,
-            "metric_id": ids % 20 + 1,
+            "metric_id": ids % METRICS + 1,
             "value": ids * 0.125,
             "counter": np.ones_like(ids),
             "calculated_value": ids * 0.125,
@@ -67,22 +71,22 @@ def load_rows(place: Place, points: int) -> None:
         load(place.warehouse(), [metric_points_resource(lambda groups=groups: iter(groups))])
 
 
-def load_metrics(place: Place, url: str) -> None:
-    """Load the points of all metrics from a server."""
+def load_metrics(place: Place, url: str, metrics: int) -> None:
+    """Load the points of so many metrics from a server."""
     from cachet_dagster.source import CachetSettings
     from cachet_dagster.warehouse.points import PointsLoad
 
     settings = CachetSettings.model_validate({"base_url": url})
-    for one in PointsLoad(settings, place.warehouse(), lambda _: None).run(range(1, METRICS + 1)):
+    for one in PointsLoad(settings, place.warehouse(), lambda _: None).run(range(1, metrics + 1)):
         if one.error:
             raise one.error
 
 
-def measured(function: Callable[..., None], *arguments: Any) -> Measured:
+def measured(function: Callable[..., None], place: Place, *arguments: Any) -> Measured:
     """Run a function in a process of its own, which has loaded a little before, and measure it there."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(
-        target=_measure, args=(theirs, function, arguments)
+        target=_measure, args=(theirs, function, place, arguments)
     )
     process.start()
     theirs.close()
@@ -91,14 +95,23 @@ def measured(function: Callable[..., None], *arguments: Any) -> Measured:
     return found
 
 
-def _measure(answer: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _measure(answer: Any, function: Callable[..., None], place: Place, arguments: tuple[Any, ...]) -> None:
     # Imports, and whatever a library makes at its first load, are not what is measured.
-    with tempfile.TemporaryDirectory() as folder:
-        load_rows(Place("duckdb", {"database": Path(folder, "warm.duckdb")}), 10)
+    beside = {"dataset": "warm_data", "pipeline_name": "warm_pipeline"}
+    load_rows(replace(place, options={**place.options, **beside}), 10)
     started = time.perf_counter()
-    function(*arguments)
+    function(place, *arguments)
     seconds = time.perf_counter() - started
-    answer.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024 / 1e6))
+    answer.send((seconds, _peak_mb()))
+
+
+def _peak_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What getrusage says of a process begins with the peak of the one that started it.
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1_024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def psql_copy(postgres: PostgresServer, database: str, points: int, folder: Path) -> float:
@@ -149,48 +162,91 @@ def verified(place: Place, points: int) -> None:
     assert (row["n"], row["ids"], float(row["s"])) == (points, points, points * (points + 1) / 2 * 0.125), row
 
 
+def counted(place: Place) -> int:
+    """Return how many points a place holds."""
+    with place.warehouse().reading() as session:
+        return (session("metric_points", "SELECT count(*) AS n FROM {table}") or [{"n": 0}])[0]["n"]
+
+
+def compare_loads(postgres: PostgresServer, points: int, folder: Path) -> Table:
+    """Load the same rows with psql and into PostgreSQL in turn, then into the others, and once from a server."""
+    table = Table("points loaded", "seconds", "rows/s", "peak MB", "÷ psql")
+    seconds: dict[str, list[float]] = {"psql \\copy": [], "postgres": []}
+    peak = 0.0
+    for number in range(ROUNDS):
+        seconds["psql \\copy"].append(psql_copy(postgres, f"copied_{number}", points, folder))
+        place = Place("postgres", {"credentials": postgres.create(f"loaded_{number}")})
+        took, this = measured(load_rows, place, points)
+        verified(place, points)
+        seconds["postgres"].append(took)
+        peak = max(peak, this)
+    copied = statistics.median(seconds["psql \\copy"])
+
+    def row(name: str, took: float, peak: float | None = None, *, floor: bool = True) -> None:
+        ratio = f"{copied / took:.2f}" if floor else ""
+        table.add_row(name, f"{took:.2f}", f"{points / took:,.0f}", f"{peak:.0f}" if peak else "", ratio)
+
+    row("psql \\copy", copied)
+    row("postgres", statistics.median(seconds["postgres"]), peak)
+    for name, options in {
+        "duckdb": {"database": folder / "loaded.duckdb"},
+        "filesystem": {"credentials": str(folder / "lake")},
+    }.items():
+        place = Place(name, options)
+        row(name, *measured(load_rows, place, points))
+        verified(place, points)
+    place = Place("postgres", {"credentials": postgres.create("read")})
+    world = World(metrics=METRICS, points=points // METRICS, interleaved=True)
+    with server(Scenario("", world, (), ready=(100,))) as url:
+        row("postgres, read from a server", *measured(load_metrics, place, url, METRICS), floor=False)
+    assert counted(place) == points // METRICS * METRICS
+    return table
+
+
+def compare_sizes(postgres: PostgresServer, points: int) -> Table:
+    """Load a quarter of the rows, all of them, and four times as many."""
+    table = Table("points into PostgreSQL", "seconds", "rows/s", "peak MB")
+    for size in (points // 4, points, points * 4):
+        place = Place("postgres", {"credentials": postgres.create(f"size_{size}")})
+        seconds, peak = measured(load_rows, place, size)
+        verified(place, size)
+        table.add_row(f"{size:,}", f"{seconds:.2f}", f"{size / seconds:,.0f}", f"{peak:.0f}")
+    return table
+
+
+def compare_no_news(postgres: PostgresServer, folder: Path) -> Table:
+    """Load metrics whose points are all there already, into DuckDB and PostgreSQL in turn."""
+    table = Table("no news", "seconds", "÷ DuckDB")
+    places = {
+        "duckdb": Place("duckdb", {"database": folder / "news.duckdb"}),
+        "postgres": Place("postgres", {"credentials": postgres.create("news")}),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in places}
+    world = World(metrics=WITHOUT_NEWS, points=100, interleaved=True)
+    with server(Scenario("", world, (), ready=(100,))) as url:
+        for place in places.values():
+            measured(load_metrics, place, url, WITHOUT_NEWS)
+        for _ in range(ROUNDS):
+            for name, place in places.items():
+                seconds[name].append(measured(load_metrics, place, url, WITHOUT_NEWS)[0])
+    for name, took in seconds.items():
+        middle = statistics.median(took)
+        table.add_row(name, f"{middle:.2f}", f"{middle / statistics.median(seconds['duckdb']):.2f}")
+    return table
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.destinations", description=__doc__)
     parser.add_argument("--points", type=int, default=1_000_000, help="(default: %(default)s)")
     points = parser.parse_args().points
     console = Console()
-    loads, news = (
-        Table("points loaded", "seconds", "rows/s", "peak MB", "÷ psql"),
-        Table("no news", "seconds", "÷ DuckDB"),
-    )
-    with contextlib.ExitStack() as running:
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cachet-bench-")))
+    with tempfile.TemporaryDirectory(prefix="cachet-bench-") as made, postgres_server() as postgres:
+        folder = Path(made)
         os.environ["DLT_DATA_DIR"] = str(folder / "dlt")
         os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-        postgres = running.enter_context(postgres_server())
-        copied = psql_copy(postgres, "copied", points, folder)
-        loads.add_row("psql \\copy", f"{copied:.2f}", f"{points / copied:,.0f}", "", "1.00")
-        for name, options in {
-            "postgres": {"credentials": postgres.create("loaded")},
-            "duckdb": {"database": folder / "loaded.duckdb"},
-            "filesystem": {"credentials": str(folder / "lake")},
-        }.items():
-            place = Place(name, options)
-            seconds, peak = measured(load_rows, place, points)
-            verified(place, points)
-            rate = f"{points / seconds:,.0f}"
-            loads.add_row(name, f"{seconds:.2f}", rate, f"{peak:.0f}", f"{copied / seconds:.2f}")
-            console.print(f"  {name}: {seconds:.2f} s", style="dim")
-        console.print(loads)
-        url = running.enter_context(
-            server(Scenario("", World(metrics=METRICS, points=100, interleaved=True), (), ready=(100,)))
-        )
-        on_duckdb = 0.0
-        for name, options in {
-            "duckdb": {"database": folder / "news.duckdb"},
-            "postgres": {"credentials": postgres.create("news")},
-        }.items():
-            place = Place(name, options)
-            measured(load_metrics, place, url)
-            seconds, _ = measured(load_metrics, place, url)
-            on_duckdb = on_duckdb or seconds
-            news.add_row(name, f"{seconds:.2f}", f"{seconds / on_duckdb:.2f}")
-        console.print(news)
+        console.print(compare_loads(postgres, points, folder))
+        console.print(compare_sizes(postgres, points))
+        console.print(compare_no_news(postgres, folder))
     return 0
 
 
