@@ -38,6 +38,9 @@ from .test_untrusted import HOSTILE
 quick_on_s3 = pytest.mark.places("duckdb", "postgres", "delta", "s3")
 """What a store makes different, its commits, listings and keys, and what takes a second or two."""
 
+no_matter_of_files = pytest.mark.places("duckdb", "postgres")
+"""What a Delta table makes no different from what the other tests show of it: there it is in `make soak`."""
+
 
 @pytest.fixture(params=["duckdb", "postgres", "delta", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
@@ -75,7 +78,9 @@ def failing(path: str) -> type:
     return Failing
 
 
-def test_a_cachet_3_lands_cell_by_cell_and_a_second_load_changes_nothing(place: Place) -> None:
+def test_a_cachet_3_lands_cell_by_cell_as_an_administrator_sees_it_twice_and_then_as_a_guest_does(
+    place: Place,
+) -> None:
     with serve_recorded() as server:
         first, points = load_page(settings_of(server, ADMIN), place.warehouse())
         with place.mirrored() as mirror:
@@ -83,30 +88,15 @@ def test_a_cachet_3_lands_cell_by_cell_and_a_second_load_changes_nothing(place: 
         before = place.rows("system_status", "*", "observed_at")
         second, again = load_page(settings_of(server, ADMIN), place.warehouse())
 
-    assert first.keys() == second.keys() <= {"dashboards"}
-    assert sum(one.new for one in points.values()) == place.count("metric_points")
-    assert [(one.new, one.changed, one.deleted) for one in again.values()] == [(0, 0, 0)] * len(again)
-    assert place.rows("system_status", "*", "observed_at") == before
-    with place.mirrored() as mirror:
-        assert differences_3(mirror, "admin") == []
-        now = datetime.now(timezone.utc)
-        assert place.verdicts(now) == verdicts(DuckDBSession(mirror, "cachet_data"), now)
-
-
-def test_a_cachet_2_lands_cell_by_cell_and_is_the_same_after_a_full_refresh(place: Place) -> None:
-    with serving_2() as server:
-        load_page(settings_of(server, TOKEN_2), place.warehouse())
+        assert first.keys() == second.keys() <= {"dashboards"}
+        assert sum(one.new for one in points.values()) == place.count("metric_points")
+        assert [(one.new, one.changed, one.deleted) for one in again.values()] == [(0, 0, 0)] * len(again)
+        assert place.rows("system_status", "*", "observed_at") == before
         with place.mirrored() as mirror:
-            assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
-        _, points = load_page(settings_of(server, TOKEN_2), place.warehouse(), full_refresh=True)
-        with place.mirrored() as mirror:
-            assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
-    assert {(one.new, one.changed, one.deleted) for one in points.values()} == {(0, 0, 0)}
+            assert differences_3(mirror, "admin") == []
+            now = datetime.now(timezone.utc)
+            assert place.verdicts(now) == verdicts(DuckDBSession(mirror, "cachet_data"), now)
 
-
-def test_a_guest_after_an_administrator_sees_less_and_takes_no_subscribers_away(place: Place) -> None:
-    with serve_recorded() as server:
-        load_page(settings_of(server, ADMIN), place.warehouse(), points=False)
         subscribers = place.count("subscribers")
         refused, _ = load_page(settings_of(server, None), place.warehouse(), points=False)
 
@@ -119,6 +109,19 @@ def test_a_guest_after_an_administrator_sees_less_and_takes_no_subscribers_away(
         ] == []
 
 
+@no_matter_of_files
+def test_a_cachet_2_lands_cell_by_cell_and_is_the_same_after_a_full_refresh(place: Place) -> None:
+    with serving_2() as server:
+        load_page(settings_of(server, TOKEN_2), place.warehouse())
+        with place.mirrored() as mirror:
+            assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
+        _, points = load_page(settings_of(server, TOKEN_2), place.warehouse(), full_refresh=True)
+        with place.mirrored() as mirror:
+            assert differences_2(mirror, WORLD_2, admin=True, page=server.url) == []
+    assert {(one.new, one.changed, one.deleted) for one in points.values()} == {(0, 0, 0)}
+
+
+@no_matter_of_files
 def test_an_endpoint_that_fails_keeps_its_rows_and_the_others_are_loaded(place: Place) -> None:
     world = small_world()
     with DemoServer(world, me=True) as server:
@@ -168,13 +171,13 @@ def test_points_are_added_bumped_back_dated_deleted_and_pruned_as_on_the_server(
         assert place.wrong_points(world) == []
 
 
+@no_matter_of_files
 def test_texts_that_strangers_write_land_as_they_are_and_do_nothing(place: Place) -> None:
     world = World.generate(incidents=1, components=len(HOSTILE), metrics=1, points=1)
     for number, text in enumerate(HOSTILE, 1):
         world.update("components", number, name=text, description=text)
     with DemoServer(world) as server:
-        for _ in range(2):
-            load_page(settings_of(server), place.warehouse())
+        load_page(settings_of(server), place.warehouse())
 
     assert place.rows("components", "name, description") == [(text, text) for text in HOSTILE]
     assert [name for name, (passed, *_) in place.verdicts().items() if not passed] == []
@@ -243,6 +246,7 @@ def test_a_view_on_a_table_survives_its_replacement(place: Place) -> None:
         assert session.execute(f"SELECT name FROM {session.table('names')}").fetchall() == [("after",)]
 
 
+@no_matter_of_files
 def test_two_pages_share_a_destination_and_keep_out_of_each_others_dataset(place: Place) -> None:
     first, second = (
         Place(
@@ -257,17 +261,18 @@ def test_two_pages_share_a_destination_and_keep_out_of_each_others_dataset(place
     assert second.rows("metrics", "id, name") == [(2, "two")]
 
 
+@no_matter_of_files
 def test_what_loads_leave_behind_does_not_grow(place: Place) -> None:
-    for number in range(4):
+    for number in range(3):
         load(
-            place.warehouse(keep_loads=2),
+            place.warehouse(keep_loads=1),
             [table_resource(TABLES["metrics"], lambda: [{"id": number, "name": "x"}])],  # noqa: B023
         )
 
     with place.warehouse().reading() as session:
         loads = session("_dlt_loads", "SELECT load_id FROM {table}") or []
         # The load that brought dlt's state is kept beside the newest.
-        assert len(loads) <= 3
+        assert len(loads) <= 2
 
 
 @quick_on_s3
