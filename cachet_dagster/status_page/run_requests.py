@@ -76,6 +76,19 @@ def points_since(page: StatusPage, instance: DagsterInstance, since: datetime, *
     return f"run {others[0].run_id[:8]} has just loaded all points" if others else None
 
 
+def make_pool_known(page: StatusPage, instance: DagsterInstance) -> None:
+    """Give the page's pool its limit before runs of it are requested; one that it has already stays.
+
+    Dagster's queue does so at its first look at a run of a pool, but keeps runs back only from the next look on: the
+    first two runs of a page, requested at one moment, would run at once.
+    """
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits or instance.global_op_concurrency_default_limit is None:
+        return
+    if page.pool not in storage.get_concurrency_keys():
+        storage.initialize_concurrency_limit_to_default(page.pool)
+
+
 def new_points_request(
     page: StatusPage, keys: Sequence[str], *, all_keys: bool, run_key: str | None = None
 ) -> RunRequest:

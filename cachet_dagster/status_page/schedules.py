@@ -22,7 +22,14 @@ from .cron import is_cron, is_zone
 from .housekeeping import HOUSEKEEPING, keep_runs
 from .page import StatusPage
 from .partitions import metric_keys
-from .run_requests import POINTS_JOB, all_points_request, points_in_flight, points_since, sync_in_flight
+from .run_requests import (
+    POINTS_JOB,
+    all_points_request,
+    make_pool_known,
+    points_in_flight,
+    points_since,
+    sync_in_flight,
+)
 from .settings import OFF, is_days
 
 Requested = RunRequest | SkipReason
@@ -38,7 +45,10 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 
     def sync(context: ScheduleEvaluationContext) -> Requested:
         busy = sync_in_flight(page, context.instance)
-        return SkipReason(busy) if busy else RunRequest()
+        if busy:
+            return SkipReason(busy)
+        make_pool_known(page, context.instance)
+        return RunRequest()
 
     def full_refresh(context: ScheduleEvaluationContext) -> Requested:
         # A sync under way is no reason to lose a night: the pool makes the refresh wait for it.

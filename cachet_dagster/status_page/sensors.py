@@ -44,6 +44,7 @@ from .run_requests import (
     FULL_REFRESH_TAG,
     POINTS_JOB,
     all_points_request,
+    make_pool_known,
     new_points_request,
     points_in_flight,
     shortened,
@@ -113,6 +114,7 @@ def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition
         if not new:
             return SensorResult(skip_reason=f"no new metric among {len(keys)}", cursor=memory.text())
         memory.requested += 1
+        make_pool_known(page, instance)
         run_key = f"{memory.requested}:{new[0]}-{new[-1]}"
         request = new_points_request(page, new, all_keys=len(new) == len(keys), run_key=run_key)
         return SensorResult(run_requests=[request], cursor=memory.text())
@@ -135,7 +137,7 @@ def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition
 def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that requests a sync when incidents or components changed, and at the first look."""
 
-    def tick(_instance: DagsterInstance, connection: Connection, memory: _Memory) -> SensorResult:
+    def tick(instance: DagsterInstance, connection: Connection, memory: _Memory) -> SensorResult:
         newest, memory.api = Poll(connection.settings, memory.api).newest()
         if memory.seen is None:
             changed = "first look"
@@ -147,6 +149,7 @@ def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
         if not changed:
             return SensorResult(skip_reason="nothing has changed", cursor=memory.text())
         memory.requested += 1
+        make_pool_known(page, instance)
         content = hashlib.blake2b(json.dumps(memory.seen, sort_keys=True).encode(), digest_size=8)
         request = RunRequest(
             run_key=f"{memory.requested}:{content.hexdigest()}",

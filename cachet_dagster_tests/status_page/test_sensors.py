@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from dagster import DagsterInstance
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 
@@ -62,6 +63,22 @@ def test_the_first_look_loads_every_metric_in_one_run(project):
     assert result.success
     assert sorted(materialized(result)) == ["metric_points/1", "metric_points/2", "metric_points/3"]
     assert project.count("metric_points") == 18
+
+
+def test_the_pool_has_its_limit_before_the_first_run_is_requested_and_one_that_a_person_sets_stays(
+    project, tmp_path
+):
+    settings = {"concurrency": {"pools": {"default_limit": 1}}}
+    project.instance = DagsterInstance.local_temp(str(tmp_path), overrides=settings)
+    storage = project.instance.event_log_storage
+
+    assert project.tick(PARTITIONS).run_requests
+    made = [(pool.name, pool.limit) for pool in storage.get_pool_limits()]
+    storage.set_concurrency_slots("cachet_api", 2)
+    assert project.tick(CHANGES).run_requests
+
+    assert made == [("cachet_api", 1)]
+    assert [pool.limit for pool in storage.get_pool_limits()] == [2]
 
 
 def test_new_metrics_are_loaded_in_one_run_and_no_others(settled, server):
