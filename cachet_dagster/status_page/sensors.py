@@ -11,7 +11,7 @@ import hashlib
 import http.client
 import json
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +56,8 @@ WEBHOOK = "CACHET_FAILURE_WEBHOOK"
 WEBHOOK_SECONDS = 10.0
 
 _LOCK_SECONDS = 10.0
+_REMEMBERED = 100
+"""Ids of metrics that a cursor holds: as many as a page of their list."""
 _EVENTS = 100
 
 
@@ -104,17 +106,23 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
 def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that adds partitions for new metrics, and requests one run over exactly those."""
 
-    def tick(instance: DagsterInstance, connection: Connection, memory: _Memory) -> SensorResult:
-        known = {int(key) for key in metric_keys(page, instance)}
-        found, memory.api = Poll(connection.settings, memory.api).new_metrics(known)
-        added = _add_partitions(page, instance, found, connection) if found else []
-        keys = list(metric_keys(page, instance))
-        new = _after(keys, memory.seen, added)
-        memory.seen = keys[-1] if keys else None
+    def tick(context: SensorEvaluationContext, connection: Connection, memory: _Memory) -> SensorResult:
+        # A cursor of an earlier version holds a partition's key, and no ids.
+        before = set(memory.seen) if isinstance(memory.seen, list) else None
+        known = map(int, metric_keys(page, context.instance)) if before is None else before
+        newest, memory.api = Poll(connection.settings, memory.api).newest_metrics(set(known))
+        memory.seen = newest[-_REMEMBERED:]
+        if before is not None and before.issuperset(newest):
+            return SensorResult(skip_reason="no new metric", cursor=memory.text())
+        added = _add_partitions(page, context.instance, newest, connection)
+        # Also partitions of a tick whose request was lost. What is older than all that was seen has moved up.
+        lost = [str(number) for number in newest if before and number not in before and number > min(before)]
+        keys = list(metric_keys(page, context.instance))
+        new = _range(keys, [*added, *lost])
         if not new:
-            return SensorResult(skip_reason=f"no new metric among {len(keys)}", cursor=memory.text())
+            return SensorResult(skip_reason="no new metric", cursor=memory.text())
         memory.requested += 1
-        make_pool_known(page, instance)
+        make_pool_known(page, context.instance)
         run_key = f"{memory.requested}:{new[0]}-{new[-1]}"
         request = new_points_request(page, new, all_keys=len(new) == len(keys), run_key=run_key)
         return SensorResult(run_requests=[request], cursor=memory.text())
@@ -137,7 +145,7 @@ def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition
 def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that requests a sync when incidents or components changed, and at the first look."""
 
-    def tick(instance: DagsterInstance, connection: Connection, memory: _Memory) -> SensorResult:
+    def tick(context: SensorEvaluationContext, connection: Connection, memory: _Memory) -> SensorResult:
         newest, memory.api = Poll(connection.settings, memory.api).newest()
         if memory.seen is None:
             changed = "first look"
@@ -148,8 +156,12 @@ def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
         memory.seen = {name: [rows.since, rows.digests] for name, rows in newest.items()}
         if not changed:
             return SensorResult(skip_reason="nothing has changed", cursor=memory.text())
+        busy = sync_in_flight(page, context.instance)
+        if busy:
+            # The cursor stays, so that what has changed meanwhile is found when the run is done.
+            return SensorResult(skip_reason=busy, cursor=context.cursor)
         memory.requested += 1
-        make_pool_known(page, instance)
+        make_pool_known(page, context.instance)
         content = hashlib.blake2b(json.dumps(memory.seen, sort_keys=True).encode(), digest_size=8)
         request = RunRequest(
             run_key=f"{memory.requested}:{content.hexdigest()}",
@@ -169,10 +181,6 @@ def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
         "Changes of anything else are found by the hourly sync.",
     )
     def changes(context: SensorEvaluationContext) -> SensorResult:
-        busy = sync_in_flight(page, context.instance)
-        if busy:
-            # Without looking: the cursor stays, so that what changes meanwhile is found when the run is done.
-            return SensorResult(skip_reason=busy, cursor=context.cursor)
         return _poll(page, context, tick)
 
     return changes
@@ -189,7 +197,7 @@ def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition
     @sensor(
         name=page.named("points_after_sync"),
         job_name=page.named(POINTS_JOB),
-        minimum_interval_seconds=min(seconds, 15),
+        minimum_interval_seconds=seconds,
         default_status=DefaultSensorStatus.RUNNING,
         tags=page.run_tags,
         description="When the list of metrics was loaded, by whatever run, requests one run over the points of all "
@@ -276,14 +284,18 @@ def _concerns(page: StatusPage, run: DagsterRun) -> bool:
 def _poll(
     page: StatusPage,
     context: SensorEvaluationContext,
-    tick: Callable[[DagsterInstance, Connection, _Memory], SensorResult],
+    tick: Callable[[SensorEvaluationContext, Connection, _Memory], SensorResult],
 ) -> SensorResult:
-    """Return what a tick that asks Cachet requests, or why it could not ask."""
+    """Return what a tick that asks Cachet requests, or why it could not ask.
+
+    The tick gets the context and not its instance, since Dagster opens its storage where the instance is first
+    asked for, which costs more than all the rest: a tick that finds nothing does without.
+    """
     memory: _Memory | None = None
     try:
         with page.connect(context.log.debug) as connection:
             memory = _Memory.of(context.cursor, connection)
-            return tick(context.instance, connection, memory)
+            return tick(context, connection, memory)
     except CachetError as error:
         cursor = context.cursor
         if memory and memory.api and not isinstance(error, Unreachable):
@@ -309,12 +321,10 @@ def _add_partitions(
     return added
 
 
-def _after(keys: list[str], seen: str | None, added: list[str]) -> list[str]:
-    """Return the keys that were added since the last tick: also those of a tick whose request was lost."""
-    begins = [keys.index(key) for key in added[:1] if key in keys]
-    if seen in keys:
-        begins.append(keys.index(seen) + 1)
-    return keys[min(begins) :] if begins else []
+def _range(keys: list[str], wanted: Iterable[str]) -> list[str]:
+    """Return the keys from the first to the last of those wanted: a run is requested for a range."""
+    places = [keys.index(key) for key in wanted if key in keys]
+    return keys[min(places) : max(places) + 1] if places else []
 
 
 def _newest_from(seen: Any) -> Newest:
