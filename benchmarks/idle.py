@@ -112,21 +112,25 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 def settle(instance: DagsterInstance, wanted: int) -> None:
-    """Cancel what the first looks request, until every sensor has looked."""
-    deadline = time.monotonic() + 240
+    """Cancel what the first looks request, until every sensor has looked and none has requested a run for a minute.
+
+    A sensor counts as having looked when its tick begins; the runs that it then requests take Dagster seconds each.
+    """
+    deadline = time.monotonic() + 600
+    looked, quiet_since = 0, time.monotonic()
     while time.monotonic() < deadline:
         time.sleep(2)
         for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.QUEUED])):
             instance.report_run_canceled(run)
-        looked = [
-            state
+            quiet_since = time.monotonic()
+        looked = sum(
+            isinstance(state.instigator_data, SensorInstigatorData)
+            and state.instigator_data.last_tick_timestamp is not None
             for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-            if isinstance(state.instigator_data, SensorInstigatorData)
-            and state.instigator_data.last_tick_timestamp
-        ]
-        if len(looked) >= wanted:
+        )
+        if looked >= wanted and time.monotonic() - quiet_since > 60:
             return
-    raise AssertionError(f"of {wanted} sensors, {len(looked)} have looked: see daemon.log")
+    raise AssertionError(f"of {wanted} sensors, {looked} have looked: see daemon.log")
 
 
 def ticks(instance: DagsterInstance, began: float, ended: float) -> dict[str, Any]:
@@ -186,7 +190,6 @@ def measured(count: int, seconds: float, sensors: int) -> dict[str, Any]:
         )
         instance = running.enter_context(DagsterInstance.from_config(str(folder)))
         settle(instance, sensors * count)
-        time.sleep(20)
         cachet.clear_requests()
         at, before = time.time(), (cpu(code), cpu(daemon))
         time.sleep(seconds)
