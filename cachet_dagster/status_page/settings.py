@@ -153,7 +153,9 @@ class Automation(SettingsModel):
     )
     schedule_timezone: str = Field(default="UTC", description="the schedules' time zone")
     sensor_seconds: str = Field(
-        default="60", description="seconds between two looks of a sensor at the Cachet; `off` for no sensors"
+        default="60",
+        description="seconds between two looks for changes; what was loaded is looked for half as often, new metrics a "
+        "fifth; `off` for no sensors",
     )
     unchanged_hours: str = Field(
         default="24",

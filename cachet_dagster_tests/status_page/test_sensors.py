@@ -1,4 +1,4 @@
-"""What happens on the page sets loads going, once each, and costs it three requests a minute while it is quiet."""
+"""What happens on the page sets loads going, once each, and costs it three requests a round while it is quiet."""
 
 from __future__ import annotations
 
@@ -412,7 +412,7 @@ def test_the_demo_is_looked_at_without_being_told_of_a_cachet(tmp_path):
     assert sync.job_name == "cachet_sync"
 
 
-def test_a_quiet_minute_costs_three_requests(settled, server):
+def test_a_quiet_round_costs_three_requests(settled, server):
     server.clear_requests()
 
     for sensor in (PARTITIONS, CHANGES, AFTER_SYNC):

@@ -50,7 +50,7 @@ directory_type = "project"
 root_module = "status_pages"
 """
 
-SECONDS = 15
+SECONDS = 8
 """How often a sensor looks: often, so that a test need not wait for it."""
 
 UNFINISHED = ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"]
