@@ -43,8 +43,8 @@ from cachet_dagster.analytics.tables import VIEWS
 from cachet_dagster.source import FILLED_BY
 from cachet_dagster.source.tables import Table
 
-from .assets import connected
 from .charts import chart_metadata
+from .failures import connected
 from .page import Connection, StatusPage
 from .specs import column_schema
 

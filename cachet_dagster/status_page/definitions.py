@@ -9,14 +9,15 @@ from typing import Any
 from dagster import BetaWarning, Definitions, map_asset_specs, with_source_code_references
 
 from .analytics_assets import history_specs, models_asset
-from .assets import points_asset, tables_asset
 from .checks import with_freshness
 from .jobs import page_jobs
 from .page import StatusPage
+from .points_asset import points_asset
 from .reports import report_asset
 from .schedules import page_schedules
 from .sensors import page_sensors
 from .specs import server_spec
+from .tables_asset import tables_asset
 
 
 def page_definitions(page: StatusPage) -> Definitions:

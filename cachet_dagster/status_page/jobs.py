@@ -25,9 +25,10 @@ from dagster import (
     op,
 )
 
-from .assets import PointsConfig, connected, load_metric_points
+from .failures import connected
 from .housekeeping import housekeeping_job, keep_runs
 from .page import StatusPage
+from .points_asset import PointsConfig, load_metric_points
 from .records import CHANGES
 from .run_requests import ALL, FULL_REFRESH_TAG, PARTITIONS_TAG, POINTS_JOB, POINTS_OP
 

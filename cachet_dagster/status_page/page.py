@@ -72,6 +72,11 @@ class Connection:
         """What tells this page from any other, for people too: its address."""
         return DEMO if self.demo else self.settings.base_url
 
+    @property
+    def place(self) -> str:
+        """Where it is loaded, in words."""
+        return f"the dataset {self.warehouse.dataset} of {self.warehouse.name}"
+
 
 @dataclass(frozen=True)
 class StatusPage:

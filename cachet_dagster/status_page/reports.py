@@ -23,7 +23,7 @@ from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenRepor
 from cachet_dagster.warehouse import Session
 
 from .analytics_assets import REPORT, model_settings
-from .assets import connected
+from .failures import connected
 from .page import Connection, StatusPage
 
 FOLDER = Path("reports")

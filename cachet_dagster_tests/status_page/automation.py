@@ -23,8 +23,8 @@ from dagster import (
 )
 from dagster._core.utils import make_new_run_id
 
-from cachet_dagster.status_page.assets import tables_asset
 from cachet_dagster.status_page.definitions import page_definitions
+from cachet_dagster.status_page.tables_asset import tables_asset
 
 from .dagster_runs import QUIET, Project
 

@@ -12,9 +12,10 @@ from dagster import AssetSelection, DagsterInstance, ExecuteInProcessResult, mat
 from pydantic import SecretStr
 
 from cachet_dagster.source import TABLES
-from cachet_dagster.status_page.assets import points_asset, tables_asset
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.points_asset import points_asset
+from cachet_dagster.status_page.tables_asset import tables_asset
 
 WHOLE = [table for table in TABLES if table != "metric_points"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -30,11 +30,12 @@ from pydantic import SecretStr
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
 from cachet_dagster.demo.answers import App, Message, Receive, Scope, Send
 from cachet_dagster.source import TABLES
-from cachet_dagster.status_page.assets import points_asset, tables_asset
 from cachet_dagster.status_page.checks import check_keys, freshness
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.points_asset import points_asset
+from cachet_dagster.status_page.tables_asset import tables_asset
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.quality import PROMISES, Loaded, Verdict, judged
 from cachet_dagster_tests.conftest import ADMIN, serve_recorded

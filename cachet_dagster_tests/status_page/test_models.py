@@ -11,8 +11,8 @@ from dagster import AssetKey, Definitions, evaluate_automation_conditions, mater
 from cachet_dagster.analytics import HISTORY, MODELS
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.status_page.analytics_assets import STATUS_CHECK, history_specs, models_asset
-from cachet_dagster.status_page.assets import tables_asset
 from cachet_dagster.status_page.definitions import page_definitions
+from cachet_dagster.status_page.tables_asset import tables_asset
 
 from .dagster_runs import QUIET, Project
 

@@ -26,9 +26,10 @@ from pydantic import SecretStr
 
 from cachet_dagster.demo import DEMO_TOKEN
 from cachet_dagster.source import CachetSettings
-from cachet_dagster.status_page.assets import points_asset, tables_asset
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
+from cachet_dagster.status_page.points_asset import points_asset
+from cachet_dagster.status_page.tables_asset import tables_asset
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.points import PointsLoad
 

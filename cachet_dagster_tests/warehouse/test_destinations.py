@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.demo.answers import App
 from cachet_dagster.source import TABLES, CachetSettings, cachet_source, table_resource
-from cachet_dagster.status_page.assets import tables_asset
 from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.tables_asset import tables_asset
 from cachet_dagster.warehouse import DatabaseBusy, LoadFailed, load
 from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 from cachet_dagster.warehouse.points import PointsLoad

@@ -1,0 +1,36 @@
+"""How an op of a page fails: in the sentence that a person has to read, once what was loaded is recorded."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from dagster import Failure
+
+from cachet_dagster.source.errors import CachetError
+
+from .page import Connection, StatusPage
+
+
+@contextlib.contextmanager
+def connected(page: StatusPage, log: Callable[[str], None]) -> Iterator[Connection]:
+    """Connect, and turn an error that a person has to know into a failure whose message is just that."""
+    try:
+        with page.connect(log) as connection:
+            yield connection
+    except CachetError as error:
+        raise Failure(page.text(str(error)), allow_retries=error.retryable) from error
+
+
+def raise_failures(
+    page: StatusPage, failures: Sequence[str], *, loaded_any: bool, retryable: bool = False
+) -> None:
+    """Raise what failed, if anything; `retryable` says whether all of it may pass without a person."""
+    if failures:
+        counted = Counter(failures)
+        shown = "\n".join([*counted][:10])
+        more = f"\n… and {len(counted) - 10} more" if len(counted) > 10 else ""
+        rest = "Everything else is loaded. " if loaded_any else ""
+        raise Failure(
+            page.text(f"{shown}{more}\n{rest}What lies downstream in this run does not run."),
+            allow_retries=retryable,
+        )
