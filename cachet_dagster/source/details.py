@@ -1,7 +1,7 @@
-"""ByIdRequest for single rows, and only for those whose answer can differ from their row in the list.
+"""Single rows asked for by id, and only those whose answer can differ from their row in the list.
 
 In a list page a component's status within an incident is right only where the component stands first.
-The rows where it does not are asked for by id; those that are with_details, old and as stored are carried over
+The rows where it does not are asked for by id; those that are finished, old and as stored are carried over
 from the destination instead, so that a quiet page costs nothing.
 """
 
@@ -50,36 +50,16 @@ async def with_details(
     Raises:
         NotFound: A row named in `by_id.ids` does not exist. Other rows that are gone are left out.
     """
-    known = {row["id"]: row for row in stored}
-    known_links: dict[int, dict[int, Row]] = defaultdict(dict)
-    for link in stored_links:
-        known_links[link[f"{shape.parent}_id"]][link["component_id"]] = link
-    links: dict[int, list[Row]] = defaultdict(list)
-    for link in listed.rows.get(shape.links, []):
-        links[link[f"{shape.parent}_id"]].append(link)
-
-    def carried(row: Row) -> bool:
-        before = known.get(row["id"])
-        return (
-            before is not None
-            and row.get("status") == shape.final_status
-            and isinstance(updated_at := row.get("updated_at"), datetime)
-            and updated_at < recent
-            and all(before[name] == row.get(name) for name in before)
-            and {link["component_id"] for link in links[row["id"]]} == known_links[row["id"]].keys()
-        )
-
+    known, links = _Known.of(stored, stored_links, shape), _by_parent(listed.rows.get(shape.links, []), shape)
     rows = {row["id"]: row for row in listed.rows[shape.table]}
-    asked = set(by_id.ids) | (
-        set(rows)
-        if by_id.full_refresh
-        else {number for number in listed.uncertain if not carried(rows[number])}
-    )
-    for number in listed.uncertain - asked:
-        for link in links[number]:
-            before = known_links[number][link["component_id"]]
-            for name in ("component_status", "component_status_label"):
-                link[name] = before[name]
+    carried = {
+        number
+        for number in listed.uncertain
+        if not by_id.full_refresh and known.holds(rows[number], links[number], shape, recent)
+    }
+    asked = set(by_id.ids) | (set(rows) if by_id.full_refresh else listed.uncertain - carried)
+    for number in carried - asked:
+        known.carry_over(number, links[number])
 
     async def answer(number: int) -> Parsed | None:
         try:
@@ -105,6 +85,48 @@ async def with_details(
             update for update in listed.rows[shape.updates] if update[f"{shape.parent}_id"] in rows
         ]
     return whole
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Rows in the destination by id, and the links of each by the id of the component."""
+
+    rows: dict[int, Row]
+    links: dict[int, dict[int, Row]]
+
+    @classmethod
+    def of(cls, rows: list[Row], links: list[Row], shape: Shape) -> _Known:
+        by_component = {
+            number: {link["component_id"]: link for link in of_row}
+            for number, of_row in _by_parent(links, shape).items()
+        }
+        return cls({row["id"]: row for row in rows}, by_component)
+
+    def holds(self, row: Row, links: list[Row], shape: Shape, recent: datetime) -> bool:
+        """Return whether a listed row is finished, old and as stored, and has the same components."""
+        before = self.rows.get(row["id"])
+        return (
+            before is not None
+            and row.get("status") == shape.final_status
+            and isinstance(updated_at := row.get("updated_at"), datetime)
+            and updated_at < recent
+            and all(before[name] == row.get(name) for name in before)
+            and {link["component_id"] for link in links} == self.links.get(row["id"], {}).keys()
+        )
+
+    def carry_over(self, number: int, links: list[Row]) -> None:
+        """Give a row's listed links the status that is stored of each."""
+        for link in links:
+            before = self.links[number][link["component_id"]]
+            for name in ("component_status", "component_status_label"):
+                link[name] = before[name]
+
+
+def _by_parent(links: list[Row], shape: Shape) -> defaultdict[int, list[Row]]:
+    found: defaultdict[int, list[Row]] = defaultdict(list)
+    for link in links:
+        found[link[f"{shape.parent}_id"]].append(link)
+    return found
 
 
 def recent_since(now: datetime, days: float) -> datetime:
