@@ -76,11 +76,13 @@ test-deploy: setup .venv/.ready-deploy ## what deploy/ holds, as far as it runs 
 screenshots: setup .venv/.ready-browser ## the README's pictures, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots
 
-bench: setup ## side by side with the public recipe and with the floor
+bench: setup .venv/.ready-deploy ## side by side with the public recipe and with the floor
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.destinations
 	@$(BIN)/python -m benchmarks.pages
 	@$(BIN)/python -m benchmarks.idle
+	@$(BIN)/python -m benchmarks.hosts
+	@$(BIN)/python -m benchmarks.events
 
 clean: ## remove .venv and caches, not your data
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
