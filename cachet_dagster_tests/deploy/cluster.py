@@ -31,7 +31,7 @@ from cachet_dagster_tests.warehouse.postgres import PostgresServer
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 FASTER: Mapping[str, Mapping[str, Any]] = {
-    "run_monitoring": {"poll_interval_seconds": 5, "start_timeout_seconds": 180, "max_runtime_seconds": 90},
+    "run_monitoring": {"poll_interval_seconds": 5, "start_timeout_seconds": 90, "max_runtime_seconds": 90},
     "run_coordinator": {
         "config": {
             "dequeue_interval_seconds": 2,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,6 +30,12 @@ LIMIT, WINDOW = 30, 3.0
 """Requests that the servers with a rate limit grant in a window of so many seconds."""
 
 
+def soon() -> str:
+    """Return a schedule of every other minute that is due within a minute and a half."""
+    minute = time.gmtime(time.time() + 30).tm_min + 1
+    return f"{minute % 2}-59/2 * * * *"
+
+
 @dataclass(frozen=True)
 class Page:
     """A page, and what is known of it.
@@ -39,6 +46,7 @@ class Page:
         kind: As whom which API is read; of `part` the subscribers fail, and `down` never answers.
         server: What answers; None for the page that is down.
         points: Whether its points are loaded.
+        cron: When its schedules are due.
         more: Other attributes of its `defs.yaml`.
     """
 
@@ -47,6 +55,7 @@ class Page:
     kind: Kind
     server: DemoServer | None
     points: bool = False
+    cron: str = field(default_factory=soon)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -62,8 +71,8 @@ class Page:
             "base_url": self.server.url if self.server else "http://127.0.0.1:9",
             "token_variable": tokens.get(self.kind),
             "destination": "postgres",
-            "sync_cron": "*/2 * * * *",
-            "points_cron": "*/2 * * * *",
+            "sync_cron": self.cron,
+            "points_cron": "* * * * *",
             "sensor_seconds": "off",
             "attempts": 2,
             "retry_delay": 0.01,
@@ -79,7 +88,9 @@ class Page:
             if self.kind == "cachet2":
                 found = truth_cachet2.differences(stored, WORLD_2, admin=True, page=self.server.url)
             else:
-                found = truth.differences(stored, "guest" if self.kind == "guest" else "admin")
+                caller = "guest" if self.kind == "guest" else "admin"
+                world = self.server.world.dump()
+                found = truth.differences(stored, caller, world=world, limit=10_000)
         unloaded = [
             *([] if self.points else ["metric_points"]),
             *(["subscriber"] if self.kind == "part" else []),
@@ -115,24 +126,22 @@ def served(count: int) -> Iterator[dict[str, Page]]:
 
         limited: dict[str, Any] = {"rate_limit": LIMIT, "rate_window": WINDOW}
         window = {"rate_window": WINDOW}
+        by_sensors = {"sensor_seconds": "5", "sync_cron": "off", "points_cron": "off"}
         shared = three(**limited)
-        # The slow ones are loaded each minute, so that they are soon under way; the others each second one.
         found = [
-            Page("a_slow", "a", "admin", three(latency=1.0), more={"sync_cron": "* * * * *"}),
-            Page("b_slow", "b", "admin", three(latency=1.0), more={"sync_cron": "* * * * *"}),
+            Page("a_sensors", "a", "admin", three(), points=True, more=by_sensors),
+            Page("b_limited", "b", "guest", three(**limited), points=True, more=window),
             Page("a_two", "a", "cachet2", two(), points=True),
             Page("b_part", "b", "part", three(middleware=[subscribers_fail])),
             Page("a_shared", "a", "admin", shared, more={**window, "pool": "shared_api"}),
             Page("b_shared", "b", "guest", shared, more={**window, "pool": "shared_api"}),
-            Page("a_sensors", "a", "admin", three(), more={"sensor_seconds": "30"}),
-            Page("b_limited", "b", "guest", three(**limited), points=True, more=window),
             Page("a_down", "a", "down", None),
-            Page("b_9", "b", "cachet2", two()),
-            Page("a_limited", "a", "admin", three(**limited), more=window),
-            Page("b_sensors", "b", "cachet2", two(), more={"sensor_seconds": "30"}),
+            Page("b_slow", "b", "admin", three(latency=1.0)),
+            Page("a_slow", "a", "admin", three(latency=1.0)),
+            Page("b_sensors", "b", "cachet2", two(), more={"sensor_seconds": "5"}),
             *(
                 Page(f"{location}_{number}", location, "guest" if number % 2 else "admin", three())
-                for number in (10, 11, 12, 13)
+                for number in range(6, 11)
                 for location in ("a", "b")
             ),
         ]
