@@ -263,11 +263,11 @@ def test_no_server_is_asked_for_more_than_its_rate_limit_grants(stretch):
 def test_a_page_that_fails_says_why_and_the_rest_of_it_is_loaded(stretch):
     part, down = stretch.failed(["b_part"]), stretch.failed(["a_down"])
 
-    reasons = [said for run_id, said in part.items() if run_id not in stretch.lost]
+    reasons = [said for run_id, said in part.items() if run_id not in {*stretch.lost, *stretch.cut}]
     assert reasons
-    assert all("subscribers: the server fails (500" in said for said in reasons)
+    assert [said for said in reasons if "subscribers: the server fails (500" not in said] == []
     assert down
-    assert all("127.0.0.1:9 refuses connections" in said for said in down.values())
+    assert [said for said in down.values() if "127.0.0.1:9 refuses connections" not in said] == []
     # What of b_part is loaded is compared with its server above.
     assert stretch.hosts.place("b_part").count("incidents") > 0
     assert stretch.hosts.place("a_down").count("incidents") == 0
