@@ -2,8 +2,8 @@
 
 `python -m benchmarks.hosts --pages 20 --seconds 120`. Two code servers and a daemon, as `deploy/` has them, over one
 PostgreSQL that holds Dagster's storage and the pages; an embedded Cachet that takes its time over each answer; every
-page due each minute, so that the queue is never empty. A worker is a run that may be under way. How much of a sync is CPU
-tells how many workers a core carries: a run that mostly waits for its Cachet would leave room for more.
+page due each minute, so that the queue is never empty. A worker is a run that may be under way. How much of a sync is
+CPU tells how many workers a core carries: a run that mostly waits for its Cachet would leave room for more.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ class Poll:
 
         return self._run(work)
 
-    def newest_metrics(self, known: Collection[int]) -> tuple[list[int], int]:
-        """Return the ids of the newest metrics, ascending, in 1 request where none is new, and the API version.
+    def new_metrics(self, known: Collection[int]) -> tuple[list[int], int]:
+        """Return the ids of metrics that are not known, in 1 request where there are none, and the API version.
 
         Pages are read back to the first that holds a known id. A metric below it that was hidden until now
         comes to light with a full load.
@@ -121,7 +121,7 @@ class Poll:
                 page = await reader.page(listing, "metrics", number, descending=True)
                 found.update(page.ids)
                 number, more = number + 1, page.more and found.isdisjoint(known)
-            return sorted(found)
+            return sorted(found.difference(known))
 
         return self._run(work)
 

@@ -85,8 +85,14 @@ def make_pool_known(page: StatusPage, instance: DagsterInstance) -> None:
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits or instance.global_op_concurrency_default_limit is None:
         return
-    if page.pool not in storage.get_concurrency_keys():
+    if page.pool in storage.get_concurrency_keys():
+        return
+    try:
         storage.initialize_concurrency_limit_to_default(page.pool)
+    except Exception:
+        # Another tick, or the queue, was quicker: on PostgreSQL Dagster's own second try then fails.
+        if page.pool not in storage.get_concurrency_keys():
+            raise
 
 
 def new_points_request(

@@ -11,7 +11,7 @@ import hashlib
 import http.client
 import json
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,8 +56,6 @@ WEBHOOK = "CACHET_FAILURE_WEBHOOK"
 WEBHOOK_SECONDS = 10.0
 
 _LOCK_SECONDS = 10.0
-_REMEMBERED = 100
-"""Ids of metrics that a cursor holds: as many as a page of their list."""
 _EVENTS = 100
 
 
@@ -111,22 +109,18 @@ def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition
     """Return the sensor that adds partitions for new metrics, and requests one run over exactly those."""
 
     def tick(context: SensorEvaluationContext, connection: Connection, memory: _Memory) -> SensorResult:
-        # A cursor of an earlier version holds a partition's key, and no ids.
-        before = set(memory.seen) if isinstance(memory.seen, list) else None
-        known = map(int, metric_keys(page, context.instance)) if before is None else before
-        newest, memory.api = Poll(connection.settings, memory.api).newest_metrics(set(known))
-        memory.seen = newest[-_REMEMBERED:]
-        if before is not None and before.issuperset(newest):
-            return SensorResult(skip_reason="no new metric", cursor=memory.text())
-        added = _add_partitions(page, context.instance, newest, connection)
-        # Also partitions of a tick whose request was lost. What is older than all that was seen has moved up.
-        lost = [str(number) for number in newest if before and number not in before and number > min(before)]
-        keys = list(metric_keys(page, context.instance))
-        new = _range(keys, [*added, *lost])
+        instance = context.instance
+        known = {int(key) for key in metric_keys(page, instance)}
+        found, memory.api = Poll(connection.settings, memory.api).new_metrics(known)
+        if found:
+            make_pool_known(page, instance)
+        added = _add_partitions(page, instance, found, connection) if found else []
+        keys = list(metric_keys(page, instance))
+        new = _after(keys, memory.seen, added)
+        memory.seen = keys[-1] if keys else None
         if not new:
-            return SensorResult(skip_reason="no new metric", cursor=memory.text())
+            return SensorResult(skip_reason=f"no new metric among {len(keys)}", cursor=memory.text())
         memory.requested += 1
-        make_pool_known(page, context.instance)
         run_key = f"{memory.requested}:{new[0]}-{new[-1]}"
         request = new_points_request(page, new, all_keys=len(new) == len(keys), run_key=run_key)
         return SensorResult(run_requests=[request], cursor=memory.text())
@@ -293,7 +287,7 @@ def _poll(
     """Return what a tick that asks Cachet requests, or why it could not ask.
 
     The tick gets the context and not its instance, since Dagster opens its storage where the instance is first
-    asked for, which costs more than all the rest: a tick that finds nothing does without.
+    asked for, which costs more than all the rest: the look for changes does without where it finds none.
     """
     memory: _Memory | None = None
     try:
@@ -325,10 +319,12 @@ def _add_partitions(
     return added
 
 
-def _range(keys: list[str], wanted: Iterable[str]) -> list[str]:
-    """Return the keys from the first to the last of those wanted: a run is requested for a range."""
-    places = [keys.index(key) for key in wanted if key in keys]
-    return keys[min(places) : max(places) + 1] if places else []
+def _after(keys: list[str], seen: str | None, added: list[str]) -> list[str]:
+    """Return the keys that were added since the last tick: also those of a tick whose request was lost."""
+    begins = [keys.index(key) for key in added[:1] if key in keys]
+    if seen in keys:
+        begins.append(keys.index(seen) + 1)
+    return keys[min(begins) :] if begins else []
 
 
 def _newest_from(seen: Any) -> Newest:

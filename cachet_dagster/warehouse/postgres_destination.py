@@ -63,8 +63,10 @@ class CopyJob(PostgresParquetCopyJob):
                 self._merge(cursor, file)
             else:
                 try:
-                    self._make_key(cursor)
-                    self._copy(cursor, file, db_schema_name=dataset)
+                    if self._make_key(cursor):
+                        self._copy(cursor, file, db_schema_name=dataset)
+                    else:
+                        self._merge(cursor, file)
                 except IntegrityError:
                     connection.rollback()
                     self._merge(cursor, file)
@@ -75,12 +77,20 @@ class CopyJob(PostgresParquetCopyJob):
         batches = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(_ROWS_AT_ONCE))
         cursor.adbc_ingest(self.load_table_name, batches, mode="append", **where)
 
-    def _make_key(self, cursor: Any) -> None:
-        name, (table, _) = self.load_table_name, self._names()
+    def _make_key(self, cursor: Any) -> bool:
+        """Make the table's key unique, and return whether it is: something else may have its name."""
         # Asked first, since making an index waits for whoever writes, even where there is one.
-        cursor.execute("SELECT to_regclass($1) IS NULL", (f'{table.rpartition(".")[0]}."{name}_key"',))
-        if cursor.fetchone()[0]:
-            cursor.execute(unique_key(name, table, self._key()))
+        if not self._has_key(cursor):
+            cursor.execute(unique_key(self.load_table_name, self._names()[0], self._key()))
+        return self._has_key(cursor)
+
+    def _has_key(self, cursor: Any) -> bool:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+            " WHERE indrelid = to_regclass($1) AND indisunique AND indisvalid AND relname = $2)",
+            (self._names()[0], f"{self.load_table_name}_key"),
+        )
+        return bool(cursor.fetchone()[0])
 
     def _merge(self, cursor: Any, file: pq.ParquetFile) -> None:
         name, (table, client) = self.load_table_name, self._names()
