@@ -71,7 +71,7 @@ test-ui-twice: setup .venv/.ready-browser ## the same, with one more try for wha
 	@PYTHON=$(BIN)/python .ci/test-twice -m ui cachet_dagster_tests/ui
 
 test-deploy: setup .venv/.ready-deploy ## what deploy/ holds, as far as it runs without a cluster; WITHOUT=file leaves one out
-	@$(BIN)/python -m pytest -m deploy cachet_dagster_tests/deploy $(if $(WITHOUT),--ignore=$(WITHOUT))
+	@$(BIN)/python -m pytest -m deploy cachet_dagster_tests/deploy $(if $(WITHOUT),--deselect=$(WITHOUT))
 
 screenshots: setup .venv/.ready-browser ## the README's pictures, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots
