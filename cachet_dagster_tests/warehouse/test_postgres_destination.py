@@ -89,6 +89,7 @@ def test_an_index_of_the_keys_name_that_is_not_unique_is_no_proof_that_a_point_i
 def test_points_are_compared_with_those_stored_whether_their_ids_are_close_together_or_far_apart(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Six ids are then three parts: two that lie close together, one that does not.
     monkeypatch.setattr(PostgresSession, "ids_at_once", 2)
     load_points(place, *((number, 1.0) for number in (1, 2, 3, 4, 500, 1000)))
     batch = table_of((3, 1.0), (1, 2.0), (4, 2.0), (1000, 1.0), (2000, 1.0), (2002, 1.0))
