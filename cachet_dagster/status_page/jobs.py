@@ -32,21 +32,32 @@ from .points_asset import PointsConfig, load_metric_points
 from .records import CHANGES
 from .run_requests import ALL, FULL_REFRESH_TAG, PARTITIONS_TAG, POINTS_JOB, POINTS_OP
 
+_IN_PROCESS: dict[str, Any] = {"executor_def": in_process_executor}
+
 
 def page_jobs(page: StatusPage) -> Sequence[Any]:
     """Return the jobs of a page."""
+    keep = keep_runs(page)
+    return [
+        *_table_jobs(page),
+        *(_points_jobs(page) if page.has_points else ()),
+        *([housekeeping_job(page, keep)] if keep else ()),
+    ]
+
+
+def _table_jobs(page: StatusPage) -> list[Any]:
+    """Return the jobs of all tables but the points."""
     tables = AssetSelection.assets(
         *(page.asset_key(table.name) for table in page.whole_tables)
     ).without_checks()
-    common: dict[str, Any] = {"executor_def": in_process_executor}
-    jobs: list[Any] = [
+    return [
         define_asset_job(
             page.named("sync"),
             tables,
             tags={**page.run_tags, **CHANGES},
             description="Load every endpoint but the points of metrics. Tables in which something changed are "
             "recorded, and the checks of those.",
-            **common,
+            **_IN_PROCESS,
         ),
         define_asset_job(
             page.named("full_refresh"),
@@ -55,38 +66,38 @@ def page_jobs(page: StatusPage) -> Sequence[Any]:
             tags={**page.run_tags, **CHANGES, FULL_REFRESH_TAG: "true"},
             description="Load every endpoint, asking for each incident, component and schedule by id, whatever is "
             "stored; all points are read again after it.",
-            **common,
+            **_IN_PROCESS,
         ),
     ]
-    if page.has_points:
-        points = define_asset_job(
+
+
+def _points_jobs(page: StatusPage) -> list[Any]:
+    """Return the jobs of the points: of a selection of partitions, of all metrics, and of a list of them."""
+    return [
+        define_asset_job(
             page.named("metric_points"),
             AssetSelection.assets(page.asset_key("metric_points")),
             partitions_def=page.partitions,
             tags=page.run_tags,
             description="Load the points of the partitions selected, in one run.",
-            **common,
-        )
-        jobs += [
-            points,
-            _points_job(
-                page,
-                POINTS_JOB,
-                page.named(POINTS_OP),
-                tags={**page.run_tags, **CHANGES, PARTITIONS_TAG: ALL},
-                description="Load the points of all metrics in one run. Partitions with news are recorded.",
-            ),
-            _points_job(
-                page,
-                "reload_metrics",
-                page.reload_op,
-                tags=page.run_tags,
-                description="Load the points of a list of metrics in one run, where a backfill would take a run for "
-                "each key that stands alone. With `full_refresh` their points are read from the start.",
-            ),
-        ]
-    keep = keep_runs(page)
-    return [*jobs, housekeeping_job(page, keep)] if keep else jobs
+            **_IN_PROCESS,
+        ),
+        _points_job(
+            page,
+            POINTS_JOB,
+            page.named(POINTS_OP),
+            tags={**page.run_tags, **CHANGES, PARTITIONS_TAG: ALL},
+            description="Load the points of all metrics in one run. Partitions with news are recorded.",
+        ),
+        _points_job(
+            page,
+            "reload_metrics",
+            page.reload_op,
+            tags=page.run_tags,
+            description="Load the points of a list of metrics in one run, where a backfill would take a run for "
+            "each key that stands alone. With `full_refresh` their points are read from the start.",
+        ),
+    ]
 
 
 def _points_job(

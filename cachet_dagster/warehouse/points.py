@@ -73,6 +73,49 @@ class MetricLoaded:
 
 
 @dataclass
+class _Run:
+    """Where the metrics of a run stood when it began, and what was done since for those not finished yet."""
+
+    cursors: dict[int, Cursor]
+    full_refresh: bool
+    highest: dict[int, int] = field(init=False)
+    """Highest stored id of each metric, which goes on with what is merged."""
+    loaded: dict[int, MetricLoaded] = field(default_factory=lambda: defaultdict(lambda: MetricLoaded(0)))
+    _ids: dict[int, list[pa.ChunkedArray]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.highest = {metric_id: cursor.last_id for metric_id, cursor in self.cursors.items()}
+
+    def before(self, metric_id: int) -> int:
+        """Return how many rows of a metric were stored."""
+        return self.cursors.get(metric_id, Cursor()).rows
+
+    def keep_ids(self, batch: Sequence[MetricStep]) -> None:
+        """Keep the ids of metrics that are read whole: what is stored beside them is gone in Cachet."""
+        for step in batch:
+            if self.full_refresh or step.whole:
+                self._ids[step.metric_id].append(step.rows.column("id"))
+
+    def take_ids(self, finished: Sequence[MetricStep]) -> dict[int, list[pa.ChunkedArray]]:
+        """Return, and keep no longer, all ids of the metrics that have, or may have, rows that are gone."""
+        present: dict[int, list[pa.ChunkedArray]] = {}
+        for step in finished:
+            ids = self._ids.pop(step.metric_id, [])
+            stored = self.before(step.metric_id) + self.loaded[step.metric_id].new
+            # All that was read is stored by now: as many rows are the same rows.
+            fewer = step.whole and sum(map(len, ids)) < stored
+            if step.error is None and (self.full_refresh or fewer):
+                present[step.metric_id] = ids
+        return present
+
+    def count(self, new: Counter[int], changed: Counter[int]) -> None:
+        """Add to what was done for each metric."""
+        for metric_id in {*new, *changed}:
+            self.loaded[metric_id].new += new[metric_id]
+            self.loaded[metric_id].changed += changed[metric_id]
+
+
+@dataclass
 class PointsLoad:
     """Loads the points of metrics into a warehouse.
 
@@ -113,51 +156,38 @@ class PointsLoad:
             CachetError: Nothing could be read, or a package could not be loaded.
         """
         with self.warehouse.reading() as session:
-            cursors = read_cursors(session)
-        highest = {metric_id: cursor.last_id for metric_id, cursor in cursors.items()}
-        loaded: dict[int, MetricLoaded] = defaultdict(lambda: MetricLoaded(0))
-        seen: dict[int, list[pa.ChunkedArray]] = defaultdict(list)
+            run = _Run(read_cursors(session), full_refresh)
         batches = read_points(
             self.reader,
             metric_ids,
-            cursors,
+            run.cursors,
             full_refresh=full_refresh,
             progress=progress or self._tell,
             step_rows=self.step_rows,
         )
         # Where loading fails, reading is to end with it, whoever keeps the error.
-        with contextlib.closing(batches), _system_memory():
+        with contextlib.closing(batches), system_memory():
             for batch in batches:
-                for step in batch:
-                    if full_refresh or step.whole:
-                        seen[step.metric_id].append(step.rows.column("id"))
-                new, changed = self._merge(batch, highest)
-                finished = [step for step in batch if step.last]
-                for metric_id in {*new, *changed, *(step.metric_id for step in finished)}:
-                    one = loaded[metric_id]
-                    one.metric_id = metric_id
-                    one.new += new[metric_id]
-                    one.changed += changed[metric_id]
-                present: dict[int, list[pa.ChunkedArray]] = {}
-                for step in finished:
-                    ids = seen.pop(step.metric_id, [])
-                    stored = cursors.get(step.metric_id, Cursor()).rows + loaded[step.metric_id].new
-                    # All that was read is stored by now: as many rows are the same rows.
-                    fewer = step.whole and sum(map(len, ids)) < stored
-                    if step.error is None and (full_refresh or fewer):
-                        present[step.metric_id] = ids
-                for metric_id, ids in [*present.items()]:
-                    before, left = cursors.get(metric_id, Cursor()).rows, sum(map(len, ids))
-                    if sudden_loss(before, left, self.max_loss):
-                        del present[metric_id]
-                        loaded[metric_id].left = left
-                        loaded[metric_id].error = self._loss(f"metric {metric_id}", before, left)
-                for metric_id, rows in self._delete_gone(present).items():
-                    loaded[metric_id].deleted = rows
-                totals = self._totals([step.metric_id for step in finished])
-                for step in finished:
-                    loaded[step.metric_id].before = cursors.get(step.metric_id, Cursor()).rows
-                    yield _described(loaded.pop(step.metric_id), step, totals.get(step.metric_id, Cursor()))
+                run.keep_ids(batch)
+                run.count(*self._merge(batch, run.highest))
+                yield from self._finished(run, [step for step in batch if step.last])
+
+    def _finished(self, run: _Run, finished: Sequence[MetricStep]) -> Iterator[MetricLoaded]:
+        """Delete what is gone of metrics that are read to their end, and yield what came of each."""
+        present = run.take_ids(finished)
+        for metric_id, ids in [*present.items()]:
+            before, left = run.before(metric_id), sum(map(len, ids))
+            if sudden_loss(before, left, self.max_loss):
+                del present[metric_id]
+                run.loaded[metric_id].left = left
+                run.loaded[metric_id].error = self._loss(f"metric {metric_id}", before, left)
+        for metric_id, rows in self._delete_gone(present).items():
+            run.loaded[metric_id].deleted = rows
+        totals = self._totals([step.metric_id for step in finished])
+        for step in finished:
+            one = run.loaded.pop(step.metric_id)
+            one.before = run.before(step.metric_id)
+            yield _described(one, step, totals.get(step.metric_id, Cursor()))
 
     def _tell(self, pace: Pace) -> None:
         if time.monotonic() - self._told >= TOLD_SECONDS:
@@ -250,7 +280,7 @@ class PointsLoad:
 
 
 @contextlib.contextmanager
-def _system_memory() -> Iterator[None]:
+def system_memory() -> Iterator[None]:
     """Have Arrow give back what it frees: its own pool keeps 60 MB more at the peak of a million points."""
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
