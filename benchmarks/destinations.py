@@ -57,18 +57,22 @@ def tables(points: int) -> Iterator[Any]:
             "created_at": times,
             "updated_at": times,
         }
-        yield pa.table([pa.array(columns[at.name]).cast(at.type) for at in SCHEMA], schema=SCHEMA)
+        table = [pa.table([pa.array(columns[at.name]).cast(at.type) for at in SCHEMA], schema=SCHEMA)]
+        del ids, times, columns
+        yield table.pop()
 
 
 def load_rows(place: Place, points: int) -> None:
     """Load points that are there, as `PointsLoad` loads each of its steps."""
     from cachet_dagster.source import metric_points_resource
-    from cachet_dagster.warehouse import load
-    from cachet_dagster.warehouse.points import GROUP_ROWS
+    from cachet_dagster.warehouse.load import Loader
+    from cachet_dagster.warehouse.points import GROUP_ROWS, drained, system_memory
 
-    for step in tables(points):
-        groups = [step.slice(start, GROUP_ROWS) for start in range(0, step.num_rows, GROUP_ROWS)]
-        load(place.warehouse(), [metric_points_resource(lambda groups=groups: iter(groups))])
+    with system_memory(), Loader(place.warehouse()) as loader:
+        for step in tables(points):
+            groups = [step.slice(start, GROUP_ROWS) for start in range(0, step.num_rows, GROUP_ROWS)]
+            del step
+            loader.load([metric_points_resource(lambda groups=groups: drained(groups))])
 
 
 def load_metrics(place: Place, url: str, metrics: int) -> None:

@@ -24,7 +24,7 @@ from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.stored import Cursor, read_cursors
 
-from .load import load
+from .load import Loader
 from .loss import SuddenLoss, loss_error, sudden_loss
 from .protocol import Session, Warehouse
 
@@ -166,10 +166,10 @@ class PointsLoad:
             step_rows=self.step_rows,
         )
         # Where loading fails, reading is to end with it, whoever keeps the error.
-        with contextlib.closing(batches), system_memory():
+        with contextlib.closing(batches), system_memory(), Loader(self.warehouse) as loader:
             for batch in batches:
                 run.keep_ids(batch)
-                run.count(*self._merge(batch, run.highest))
+                run.count(*self._merge(batch, run.highest, loader))
                 yield from self._finished(run, [step for step in batch if step.last])
 
     def _finished(self, run: _Run, finished: Sequence[MetricStep]) -> Iterator[MetricLoaded]:
@@ -220,13 +220,14 @@ class PointsLoad:
         return loss_error(f"{_TABLE}: {what}", before, left, self.max_loss, _TABLE)
 
     def _merge(
-        self, batch: Sequence[MetricStep], highest: dict[int, int]
+        self, batch: Sequence[MetricStep], highest: dict[int, int], loader: Loader
     ) -> tuple[Counter[int], Counter[int]]:
         """Load what is new or differs, and return how many rows of each metric that was.
 
         Args:
             batch: What was read; its rows are let go.
             highest: Highest stored id of each metric, which is brought up to date.
+            loader: Loads it.
         """
         tables, new, changed = self._differing(batch, highest)
         for step in batch:
@@ -236,7 +237,7 @@ class PointsLoad:
             # Only `tables` holds them from here on, and it is empty before the most memory is taken.
             step.rows = SCHEMA.empty_table()
         if tables:
-            load(self.warehouse, [metric_points_resource(lambda: _drained(tables))])
+            loader.load([metric_points_resource(lambda: drained(tables))])
         return new, changed
 
     def _differing(
@@ -245,9 +246,12 @@ class PointsLoad:
         """Return what is new or differs in tables of GROUP_ROWS, and how many of each metric is new and differs."""
         parts = [split(step.rows, highest.get(step.metric_id, 0)) for step in batch]
         new, known = _concatenated(above for _, above in parts), _concatenated(below for below, _ in parts)
-        with self.warehouse.reading() as session:
-            missing = not session.columns(_TABLE)
-            fresh = _all_added(known) if missing or not known.num_rows else _fresh(session, known)
+        missing, fresh = False, _all_added(known)
+        # What is all new needs no look at what is stored.
+        if known.num_rows or not new.num_rows:
+            with self.warehouse.reading() as session:
+                missing = not session.columns(_TABLE)
+                fresh = fresh if missing or not known.num_rows else _fresh(session, known)
         added = fresh.column("added")
         differing = fresh.drop_columns(["added"]).cast(known.schema)
         rows = by_id(_concatenated([differing, new]))
@@ -290,7 +294,7 @@ def system_memory() -> Iterator[None]:
         pa.set_memory_pool(before)
 
 
-def _drained(tables: list[pa.Table]) -> Iterator[pa.Table]:
+def drained(tables: list[pa.Table]) -> Iterator[pa.Table]:
     """Yield tables and hold none in the end: dlt's resources stay until the garbage collector comes by."""
     while tables:
         yield tables.pop(0)

@@ -36,7 +36,6 @@ async def upwards(
     Raises:
         Moved: Rows moved during a step; the steps yielded before it stand.
     """
-    low = min(newest.ids)
     anchor = start
     step: list[Page] = [start] if start else []
     if anchor is None and not rows:
@@ -45,7 +44,7 @@ async def upwards(
     if anchor and not anchor.ids:
         # There were rows a moment ago, or the newest page would not have been full.
         raise Moved
-    while anchor is None or _below(anchor, low):
+    while anchor is None or not reaches(anchor, newest):
         begin = anchor.number + 1 if anchor else 1
         wanted = _pages_between(anchor, newest) if anchor else math.ceil(rows / PER_PAGE) - 1
         late = await _last_filled(read, begin, begin + min(max(wanted, 1), limit - len(step)) - 1)
@@ -113,9 +112,10 @@ async def page_with(read: PageReader, cursor: int, *, near: int = 1) -> Page:
         page = await read(max(1, step))
 
 
-def _below(page: Page, low: int) -> bool:
+def reaches(page: Page, newest: Page) -> bool:
+    """Return whether an ascending page leaves no gap below the newest one."""
     # Ids are whole numbers: nothing lies between a page's last id and the one right after it.
-    return page.more and page.ids[-1] < low - 1
+    return not page.more or page.ids[-1] >= min(newest.ids) - 1
 
 
 def _pages_between(anchor: Page, newest: Page) -> int:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from cachet_dagster.source.cachet2 import points as cachet2_points
 from cachet_dagster.source.cachet2.pages import UNSORTED
 from cachet_dagster.source.cachet3 import points as cachet3_points
-from cachet_dagster.source.cachet3.pages import BY_ID, page_with, upwards
+from cachet_dagster.source.cachet3.pages import BY_ID, page_with, reaches, upwards
 from cachet_dagster.source.cachet3.rows import flatten
 from cachet_dagster.source.endpoints import ENDPOINTS
 from cachet_dagster.source.errors import CachetError, NotCachet, NotFound, NotUnderstood, Unstable
@@ -153,10 +153,10 @@ def sketch(values: Iterable[float | None]) -> str:
 
 
 class _Step(NamedTuple):
-    """Pages to hand over, whether they are the metric's last, and whether they hold all of its points."""
+    """Pages to hand over, those that end a metric newest first, and whether all hold every point that it has."""
 
     pages: list[Page]
-    last: bool = False
+    newest: list[Page]
     whole: bool = False
 
 
@@ -284,17 +284,21 @@ class _PointsRead:
 
     async def _scan(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
         read = partial(self._page, progress)
-        async for pages, last, whole in self._strategy.pages(self, read, progress.cursor):
-            if last:
-                newest = _values(pages[0])
-                await steps.put(self._step(progress, pages, last=True, newest=newest, whole=whole))
-                continue
+        async for pages, newest, whole in self._strategy.pages(self, read, progress.cursor):
             step = self._step(progress, pages)
-            progress.cursor = Cursor(progress.cursor.rows + step.rows.num_rows, pages[-1].ids[-1])
-            progress.emitted = pages[-1].ids[-1]
+            if pages:
+                progress.cursor = Cursor(progress.cursor.rows + step.rows.num_rows, pages[-1].ids[-1])
+                progress.emitted = pages[-1].ids[-1]
             # The generators on the way hold this list; its rows are in the step now.
             pages.clear()
+            if newest:
+                last = self._step(progress, newest, last=True, newest=_values(newest[0]), whole=whole)
+                # One load for both: it costs more than the few rows.
+                last.rows = pa.concat_tables([step.rows, last.rows], promote_options="default")
+                step = last
             await steps.put(step)
+            if step.last:
+                return
             del step
             # Until it is in a batch: one may wait while another is loaded and the next is read,
             # so that memory stays flat.
@@ -311,16 +315,17 @@ class _PointsRead:
         """Yield what is new by id, the newest pages last."""
         newest = await read(1, descending=True)
         tail = await self._tail(read, newest, cursor)
-        if _gap(tail[-1], cursor):
-            async for pages in self._missing(read, tail[-1], cursor):
-                yield _Step(pages)
-        yield _Step(tail, last=True)
+        if not _gap(tail[-1], cursor):
+            yield _Step([], tail)
+            return
+        async for pages in self._missing(read, tail[-1], cursor):
+            yield _Step(pages, tail if reaches(pages[-1], tail[-1]) else [])
 
     async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
         """Yield what is new by time, all at once."""
         overlap = self._reader.settings.points_overlap * PER_PAGE
         pages, whole = await cachet2_points.new_pages(read, cursor, overlap)
-        yield _Step(pages, last=True, whole=whole)
+        yield _Step([], pages, whole=whole)
 
     async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
         """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near.
