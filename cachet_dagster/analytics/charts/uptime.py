@@ -15,6 +15,7 @@ from cachet_dagster.analytics.formats import bounds, count, day, duration, month
 from .svg import HEAD, MARGIN, STATUS_CLASSES, WIDTH, Chart, Drawing, Mark, empty
 
 _STRIP = 22
+_BUDGET_TALL = 180.0
 _SHARES = {1: 1.0, 2: 0.45, 3: 0.7, 4: 1.0, 6: 0.25}
 """How much of a strip's height a status fills; what is unknown is a thin line."""
 _LEGEND = (
@@ -378,11 +379,27 @@ def budget_burn_down(
         f"{state} on {day(spent[-1].day)} of the {duration(budget_seconds)} that {promise(target)} allows."
     )
     drawing = Drawing(title, answer)
-    left, top, tall = MARGIN + 52.0, HEAD + 16.0, 180.0
+    _budget_line(drawing, days, spent, state)
+    y = HEAD + 16.0 + _BUDGET_TALL + 44
+    entries = [
+        (lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-accent", width=2.4), 20.0, "budget left"),
+        (
+            lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-soft dashed", width=1.2),
+            20.0,
+            "an even pace",
+        ),
+    ]
+    return drawing.chart(drawing.legend(y, entries))
+
+
+def _budget_line(drawing: Drawing, days: Sequence[DayShare], spent: Sequence[DayShare], state: str) -> None:
+    """Draw the budget from day to day over its axes, and say at its end how it stands."""
+    left, top = MARGIN + 52.0, HEAD + 16.0
+    last = spent[-1].share or 0.0
     floor = min(0.0, *(entry.share or 0 for entry in spent))
 
     def height(share: float) -> float:
-        return top + (1 - share) / (1 - floor) * tall
+        return top + (1 - share) / (1 - floor) * _BUDGET_TALL
 
     for share in _budget_ticks(floor):
         drawing.line(left, height(share), WIDTH - MARGIN, height(share), "grid")
@@ -406,18 +423,11 @@ def budget_burn_down(
     for position, entry in enumerate(days):
         if entry.day.day in {1, 8, 15, 22, 29} or len(days) <= 10:
             drawing.text(
-                left + position * step, top + tall + 20, f"{entry.day.day} {entry.day:%b}", "small soft"
+                left + position * step,
+                top + _BUDGET_TALL + 20,
+                f"{entry.day.day} {entry.day:%b}",
+                "small soft",
             )
-    y = top + tall + 44
-    entries = [
-        (lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-accent", width=2.4), 20.0, "budget left"),
-        (
-            lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-soft dashed", width=1.2),
-            20.0,
-            "an even pace",
-        ),
-    ]
-    return drawing.chart(drawing.legend(y, entries))
 
 
 def _budget_ticks(floor: float) -> list[float]:
