@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import dlt
@@ -98,16 +99,28 @@ def _sorted_out(rows: Sequence[Row], table: Table) -> tuple[Sequence[Row], Seque
         column.name: _PYTHON[column.data_type] | (set() if column.name in table.key else {type(None)})
         for column in table.columns
     }
-    if all(row.keys() <= kinds.keys() for row in rows) and all(
-        {type(row.get(name)) for row in rows} <= kind for name, kind in kinds.items()
-    ):
+    # Rows of a table are much alike: each of the few kinds of them is looked at once.
+    odd = {shape for shape in set(map(_shape, rows)) if not _fits(shape, kinds)}
+    if not odd:
         return rows, []
     regular: list[Row] = []
     others: list[Row] = []
     for row in rows:
-        fits = all(type(value) in kinds.get(name, ()) for name, value in row.items())
-        (regular if fits else others).append(row)
+        (others if _shape(row) in odd else regular).append(row)
     return regular, others
+
+
+def _shape(row: Row) -> tuple[Any, ...]:
+    """Return a row's names, and then the types of its values."""
+    return (*row, *map(type, row.values()))
+
+
+def _fits(shape: tuple[Any, ...], kinds: Mapping[str, set[type]]) -> bool:
+    half = len(shape) // 2
+    present = dict(zip(shape[:half], shape[half:], strict=True))
+    return present.keys() <= kinds.keys() and all(
+        present.get(name, type(None)) in kind for name, kind in kinds.items()
+    )
 
 
 def _arrow(rows: Sequence[Row], table: Table, load_id: str) -> pa.Table:
@@ -117,13 +130,21 @@ def _arrow(rows: Sequence[Row], table: Table, load_id: str) -> pa.Table:
     ]
     arrays: list[pa.Array] = []
     for column, field in zip(table.columns, fields, strict=True):
-        values = [row.get(column.name) for row in rows]
+        values = _values(rows, column.name)
         if column.data_type == "json":
             values = [None if value is None else orjson.dumps(value).decode() for value in values]
         arrays.append(pa.array(values, field.type))
     own = [pa.repeat(load_id, len(rows)), pa.array(generate_dlt_ids(len(rows)))]
     fields += [pa.field(name, pa.string(), nullable=False) for name in _OWN]
     return pa.table([*arrays, *own], schema=pa.schema(fields))
+
+
+def _values(rows: Sequence[Row], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        # What some rows lack is null.
+        return [row.get(name) for row in rows]
 
 
 def _load_id() -> str | None:
