@@ -5,6 +5,7 @@ was loaded is recorded all the same.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -196,15 +197,17 @@ class _PointsRun:
         raise_failures(page, failures, loaded_any=bool(self.metrics), retryable=retryable)
 
     def _load(self, metric_ids: Sequence[int], recorded: _PointsRecords) -> Iterator[AssetMaterialization]:
-        for done in self.points.run(metric_ids, full_refresh=self.config.full_refresh):
-            if done.error:
-                self.failed[done.metric_id] = done.error
-                if isinstance(done.error, SuddenLoss):
-                    self.held_back[done.metric_id] = done.before, done.left
-                continue
-            self.metrics[done.metric_id] = done
-            if recorded.is_news(done):
-                yield _points_event(self.page, self.connection, done)
+        # Whatever ends this ends the load with it, its folder and its pipeline.
+        with closing(self.points.run(metric_ids, full_refresh=self.config.full_refresh)) as loading:
+            for done in loading:
+                if done.error:
+                    self.failed[done.metric_id] = done.error
+                    if isinstance(done.error, SuddenLoss):
+                        self.held_back[done.metric_id] = done.before, done.left
+                    continue
+                self.metrics[done.metric_id] = done
+                if recorded.is_news(done):
+                    yield _points_event(self.page, self.connection, done)
         if recorded.keeps_fresh:
             yield _points_event(self.page, self.connection, recorded.keeps_fresh)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -65,8 +66,8 @@ def load(warehouse: Warehouse, resources: Sequence[DltResource]) -> tuple[LoadIn
 class Loader(contextlib.AbstractContextManager["Loader", None]):
     """Loads package after package through one pipeline, which is made, and brought up to date, for the first.
 
-    To ask the destination for its schema before each of four packages would take a twelfth of the time of a
-    million points. What other runs add meanwhile dlt finds when it loads, as it has to in any case.
+    To read the destination's schema anew before each of four packages takes a twelfth of the time of a million
+    points. So it is read again only where another run has stored one meanwhile, whose columns this one would not know.
 
     Args:
         warehouse: Where to load.
@@ -78,15 +79,12 @@ class Loader(contextlib.AbstractContextManager["Loader", None]):
         self._pipeline: dlt.Pipeline | None = None
 
     def __exit__(self, *_: object) -> None:
-        self._until_done.close()
+        self._end()
 
     def load(self, resources: Sequence[DltResource]) -> tuple[LoadInfo, dict[str, int]]:
-        """Load resources as one package, as `load` does; after an error nothing more is to be loaded with it."""
-        warehouse = self._warehouse
-        with _explained(warehouse):
-            pipeline = self._pipeline = self._pipeline or self._made()
-            # It may not be the one that dlt remembers any more.
-            pipeline.activate()
+        """Load resources as one package, as `load` does."""
+        with _explained(self._warehouse), self._pipeline_up_to_date() as pipeline:
+            warehouse = self._warehouse
             for resource in resources:
                 suit(resource, strategy_for(warehouse.destination_type))
             source = DltSource(dlt.Schema(warehouse.pipeline_name), "cachet_source", list(resources))
@@ -99,7 +97,39 @@ class Loader(contextlib.AbstractContextManager["Loader", None]):
                 _drop_repeated(session, {resource.name for resource in resources})
                 _tidy(session, warehouse, pipeline)
                 publish(Path(pipeline.working_dir))
+            # dlt keeps the files of what is loaded.
+            for load_id in info.loads_ids:
+                loaded = Path(pipeline.working_dir, "load", "loaded", load_id)
+                shutil.rmtree(loaded, ignore_errors=True)
             return info, dict(counts)
+
+    @contextlib.contextmanager
+    def _pipeline_up_to_date(self) -> Iterator[dlt.Pipeline]:
+        """Return the pipeline, made anew where it is behind; an error ends it, with the package that failed."""
+        if self._pipeline and not self._is_newest(self._pipeline):
+            self._end()
+        self._pipeline = self._pipeline or self._made()
+        # It may not be the one that dlt remembers any more.
+        self._pipeline.activate()
+        try:
+            yield self._pipeline
+        except BaseException:
+            self._end()
+            raise
+
+    def _is_newest(self, pipeline: dlt.Pipeline) -> bool:
+        schema = pipeline.default_schema
+        with self._warehouse.reading() as session:
+            newest = session(
+                "_dlt_version",
+                f"SELECT version_hash FROM {{table}} WHERE schema_name = {_literal(schema.name)}"
+                " ORDER BY inserted_at DESC LIMIT 1",
+            )
+        return bool(newest) and newest[0]["version_hash"] == schema.version_hash
+
+    def _end(self) -> None:
+        self._pipeline = None
+        self._until_done.close()
 
     def _made(self) -> dlt.Pipeline:
         warehouse = self._warehouse

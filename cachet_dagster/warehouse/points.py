@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -144,7 +144,7 @@ class PointsLoad:
         *,
         full_refresh: bool = False,
         progress: Callable[[Pace], None] | None = None,
-    ) -> Iterator[MetricLoaded]:
+    ) -> Generator[MetricLoaded, None, None]:
         """Yield each metric when its points are loaded, or when it has failed.
 
         Args:
@@ -185,7 +185,7 @@ class PointsLoad:
             run.loaded[metric_id].deleted = rows
         totals = self._totals([step.metric_id for step in finished])
         for step in finished:
-            one = run.loaded.pop(step.metric_id)
+            one = run.loaded.pop(step.metric_id, MetricLoaded(step.metric_id))
             one.before = run.before(step.metric_id)
             yield _described(one, step, totals.get(step.metric_id, Cursor()))
 

@@ -153,10 +153,10 @@ def sketch(values: Iterable[float | None]) -> str:
 
 
 class _Step(NamedTuple):
-    """Pages to hand over, those that end a metric newest first, and whether all hold every point that it has."""
+    """Pages to hand over, those that end a metric (newest first), and whether all hold every point that it has."""
 
     pages: list[Page]
-    newest: list[Page]
+    tail: list[Page]
     whole: bool = False
 
 
@@ -284,26 +284,29 @@ class _PointsRead:
 
     async def _scan(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
         read = partial(self._page, progress)
-        async for pages, newest, whole in self._strategy.pages(self, read, progress.cursor):
+        async for pages, tail, whole in self._strategy.pages(self, read, progress.cursor):
             step = self._step(progress, pages)
-            if pages:
+            large = bool(pages)
+            if large:
                 progress.cursor = Cursor(progress.cursor.rows + step.rows.num_rows, pages[-1].ids[-1])
                 progress.emitted = pages[-1].ids[-1]
             # The generators on the way hold this list; its rows are in the step now.
             pages.clear()
-            if newest:
-                last = self._step(progress, newest, last=True, newest=_values(newest[0]), whole=whole)
+            if tail:
                 # One load for both: it costs more than the few rows.
-                last.rows = pa.concat_tables([step.rows, last.rows], promote_options="default")
-                step = last
+                rows, step = step.rows, self._last_step(progress, tail, whole=whole)
+                step.rows = pa.concat_tables([rows, step.rows], promote_options="default")
+                del rows
             await steps.put(step)
-            if step.last:
-                return
             del step
-            # Until it is in a batch: one may wait while another is loaded and the next is read,
-            # so that memory stays flat.
-            await steps.join()
-            self._pace.parts[progress.metric_id] = progress.part
+            if large:
+                # Until it is in a batch: one may wait while another is loaded and the next is read,
+                # so that memory stays flat.
+                await steps.join()
+                self._pace.parts[progress.metric_id] = progress.part
+
+    def _last_step(self, progress: _Progress, tail: Sequence[Page], *, whole: bool) -> MetricStep:
+        return self._step(progress, tail, last=True, newest=_values(tail[0]), whole=whole)
 
     def _step(self, progress: _Progress, pages: Sequence[Page], **last: Any) -> MetricStep:
         # Steps of one read may be merged at once, and a merge takes each id once only.
