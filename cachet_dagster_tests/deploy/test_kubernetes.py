@@ -73,7 +73,6 @@ def job_of(location: str, folder: Path) -> dict[str, Any]:
         "env": deployment["env"],
         "env_secrets": [secret["name"] for secret in deployment["envSecrets"]],
         "resources": deployment["resources"],
-        "security_context": deployment["securityContext"],
     }
     image = "{repository}:{tag}".format(**deployment["image"])
     origin = RepositoryPythonOrigin(
