@@ -14,6 +14,12 @@ PICTURES = {
     "asset": "/assets/cachet/incidents",
     "run": "/runs",
 }
+READY = {
+    PICTURES["lineage"]: "4 partitions",
+    "/assets/cachet/metric_points?view=partitions": "Materialized (4)",
+    "/assets/cachet/incidents?view=events": "row_count",
+}
+"""What is to be seen where before pictures are taken."""
 
 
 def main() -> int:
@@ -35,17 +41,21 @@ def main() -> int:
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.goto(f"{address}/assets/cachet/metric_points?view=partitions")
-        page.get_by_text("Materialized (4)").wait_for(timeout=300_000)
-        page.goto(f"{address}/assets/cachet/incidents")
-        page.get_by_text("Row count").wait_for(timeout=300_000)
+        # In this order: a page that was opened before there was anything to show does not always come alive.
+        for path, shown in READY.items():
+            page.goto(f"{address}{path}")
+            page.get_by_text(shown).first.wait_for(timeout=200_000)
+        # What is built and checked after the load is on the pictures too.
+        page.wait_for_timeout(60_000)
         for name, path in PICTURES.items():
             page.goto(f"{address}{path}")
             if name == "run":
                 row = page.locator("div[class*='VirtualizedTable_row']").filter(has_text="cachet_sync")
-                row.get_by_text("Success").wait_for(timeout=120_000)
+                row.get_by_text("Success").first.wait_for(timeout=120_000)
                 row.locator("a[href*='/runs/']").first.click()
             page.wait_for_timeout(6_000)
+            if name == "lineage":
+                _pull_down(page, 260)
             page.screenshot(path=str(docs / f"{name}.png"))
             print(f"docs/{name}.png")
         page.goto(f"{address}/assets/cachet/report?view=events")
@@ -53,6 +63,15 @@ def main() -> int:
         _picture_of_the_report(browser, next(Path(folder).rglob("report.html")), docs / "report.png")
         browser.close()
     return 0
+
+
+def _pull_down(page: Any, pixels: int) -> None:
+    """Pull the graph down, where the server stands above what the window shows of it."""
+    page.mouse.move(1_480, 200)
+    page.mouse.down()
+    page.mouse.move(1_480, 200 + pixels, steps=10)
+    page.mouse.up()
+    page.wait_for_timeout(1_000)
 
 
 def _picture_of_the_report(browser: Any, report: Path, picture: Path) -> None:
