@@ -37,23 +37,28 @@ class Stages:
     """Watches the loads of a place, one at a time.
 
     Args:
-        place: A PostgreSQL database of its own.
+        place: A PostgreSQL database of its own. Of any other place no stage is seen after reading.
         server: What they read; none where they read nothing.
     """
 
     def __init__(self, place: Place, server: DemoServer | None = None):
         self.server = server
-        self._connection = psycopg2.connect(place.options["credentials"])
-        self._connection.autocommit = True
+        self._connection = None
+        if place.destination == "postgres":
+            self._connection = psycopg2.connect(place.options["credentials"])
+            self._connection.autocommit = True
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def now(self) -> str:
         """Return at which stage a load is."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(_STAGE)
-            ((stage,),) = cursor.fetchall()
+        stage = None
+        if self._connection is not None:
+            with self._connection.cursor() as cursor:
+                cursor.execute(_STAGE)
+                ((stage,),) = cursor.fetchall()
         return stage or ("reading" if self.server is None or self.server.request_count else "starting")
 
     def lasting(self, child: Child) -> dict[str, float]:

@@ -146,7 +146,8 @@ def killed_loads(place: Place, folder: Path, kills: int, *, seed: int = 1) -> Co
             for number in range(kills):
                 # From here on pages take turns, so that each kill has something to replace.
                 at, stages = (1, stages_of_other) if number % 2 == 0 else (0, stages_of_one)
-                server, stage = (one, other)[at], STAGES[-1 - number % len(STAGES)]
+                seen = [stage for stage in STAGES if stage in lasting]
+                server, stage = (one, other)[at], seen[-1 - number % len(seen)]
                 child = Child(load_tables, place, server.url)
                 reached = stages.kill(child, stage, lasting[stage] * rng.random())
                 counted[f"killed while {reached}"] += 1
