@@ -21,7 +21,7 @@ from cachet_dagster.warehouse.points import PointsLoad
 from .children import Child
 from .comparing import REPLACED
 from .places import Place, load_page
-from .postgres_stages import STAGES, Stages
+from .postgres_stages import Stages
 from .proofs import a_page
 
 STEP_ROWS = 20_000
@@ -140,13 +140,13 @@ def killed_loads(place: Place, folder: Path, kills: int, *, seed: int = 1) -> Co
         watched = [contextlib.closing(Stages(place, server)) for server in (one, other)]
         with watched[0] as stages_of_one, watched[1] as stages_of_other:
             lasting = stages_of_one.lasting(Child(load_tables, place, one.url))
+            seen = [*lasting]
             wanted[0] = contents(place)
             for table in REPLACED:
                 assert wanted[0][table] != wanted[1][table], f"{table} cannot tell one page from the other"
             for number in range(kills):
                 # From here on pages take turns, so that each kill has something to replace.
                 at, stages = (1, stages_of_other) if number % 2 == 0 else (0, stages_of_one)
-                seen = [stage for stage in STAGES if stage in lasting]
                 server, stage = (one, other)[at], seen[-1 - number % len(seen)]
                 child = Child(load_tables, place, server.url)
                 reached = stages.kill(child, stage, lasting[stage] * rng.random())

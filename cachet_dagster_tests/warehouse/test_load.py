@@ -55,6 +55,7 @@ def files(folder: Path) -> Iterator[Path]:
 def test_what_is_loaded_leaves_no_file_while_the_run_goes_on(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Where a SQL warehouse keeps a run's folder; DuckDB's lies beside its file, in the same folder here.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Loader(place.warehouse()) as loader:
         for number in (1, 2, 3):
