@@ -11,7 +11,7 @@ from pathlib import Path
 
 COMMANDS = {
     "run": "load everything and print what happened",
-    "doctor": "ask each Cachet two or three things and report: version, token, rate limit, database",
+    "doctor": "report on each Cachet, for two requests (a Cachet 2: four): version, token, rate limit, database",
     "report": "write a month of each page as HTML, Markdown and CSV, from what is loaded",
 }
 

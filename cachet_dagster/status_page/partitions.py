@@ -17,12 +17,17 @@ from .page import StatusPage
 _CHUNK = 10_000
 
 
+def all_keys(page: StatusPage, instance: DagsterInstance) -> Sequence[str]:
+    """Return all partition keys, those too that are no metric ids, in the order in which they were added."""
+    return instance.get_dynamic_partitions(str(page.partitions.name))
+
+
 def metric_keys(page: StatusPage, instance: DagsterInstance) -> Sequence[str]:
     """Return the partition keys that are metric ids, in the order in which they were added.
 
     A person can add any key in the UI; what is no id is left out, and dropped by the next sync.
     """
-    return [key for key in _all_keys(page, instance) if is_metric_key(key)]
+    return [key for key in all_keys(page, instance) if is_metric_key(key)]
 
 
 def is_metric_key(key: str) -> bool:
@@ -36,7 +41,7 @@ def sync_metric_partitions(
     metric_ids: Collection[int],
     warehouse: Warehouse,
     *,
-    complete: bool,
+    droppable: Collection[str] = (),
     wait: float = 60.0,
 ) -> tuple[list[str], list[str]]:
     """Add partitions for metrics that have none, and drop those of metrics that are gone.
@@ -46,7 +51,8 @@ def sync_metric_partitions(
         instance: Where partitions are kept.
         metric_ids: Ids of metrics seen.
         warehouse: Where the page is loaded, which keeps its adders apart.
-        complete: Whether these are all metrics there are; only then are others dropped.
+        droppable: Keys to drop where these metrics, which are then all there are, lack them: those that were there
+            before the metrics were read. A key that a sensor has added since is of a metric newer than they.
         wait: Seconds to wait for another adder at most.
 
     Returns:
@@ -58,17 +64,11 @@ def sync_metric_partitions(
     """
     name = str(page.partitions.name)
     with warehouse.turn(name, wait=wait):
-        present = _all_keys(page, instance)
-        known = set(present)
+        known = set(all_keys(page, instance))
         added = [str(number) for number in sorted(set(metric_ids)) if str(number) not in known]
         for begin in range(0, len(added), _CHUNK):
             instance.add_dynamic_partitions(name, added[begin : begin + _CHUNK])
-        wanted = {str(number) for number in metric_ids}
-        dropped = [key for key in present if key not in wanted] if complete else []
+        dropped = sorted(known.intersection(droppable).difference(map(str, metric_ids)))
         for key in dropped:
             instance.delete_dynamic_partition(name, key)
     return added, dropped
-
-
-def _all_keys(page: StatusPage, instance: DagsterInstance) -> Sequence[str]:
-    return instance.get_dynamic_partitions(str(page.partitions.name))

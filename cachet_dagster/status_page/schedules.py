@@ -45,10 +45,7 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 
     def sync(context: ScheduleEvaluationContext) -> Requested:
         busy = sync_in_flight(page, context.instance)
-        if busy:
-            return SkipReason(busy)
-        make_pool_known(page, context.instance)
-        return RunRequest()
+        return SkipReason(busy) if busy else RunRequest()
 
     def full_refresh(context: ScheduleEvaluationContext) -> Requested:
         # A sync under way is no reason to lose a night: the pool makes the refresh wait for it.
@@ -104,13 +101,19 @@ def _housekeeping(page: StatusPage) -> ScheduleDefinition:
 def _schedule(
     page: StatusPage,
     job: str,
-    evaluate: Callable[..., Requested],
+    evaluate: Callable[[ScheduleEvaluationContext], Requested],
     *,
     on: bool,
     what: str,
     setting: str = "",
     name: str = "",
 ) -> ScheduleDefinition | None:
+    def requested(context: ScheduleEvaluationContext) -> Requested:
+        request = evaluate(context)
+        if isinstance(request, RunRequest):
+            make_pool_known(page, context.instance)
+        return request
+
     setting = f"{setting or job}_cron"
     if getattr(page.automation, setting).strip().lower() == OFF:
         return None
@@ -122,7 +125,7 @@ def _schedule(
         job_name=page.named(job),
         cron_schedule=cron,
         execution_timezone=zone,
-        execution_fn=evaluate,
+        execution_fn=requested,
         default_status=DefaultScheduleStatus.RUNNING if on else DefaultScheduleStatus.STOPPED,
         description=" ".join([what, set_by, *bad_cron, *bad_zone]),
     )

@@ -308,7 +308,7 @@ def _add_partitions(
 ) -> list[str]:
     warehouse = connection.warehouse
     try:
-        added, _ = sync_metric_partitions(page, instance, ids, warehouse, complete=False, wait=_LOCK_SECONDS)
+        added, _ = sync_metric_partitions(page, instance, ids, warehouse, wait=_LOCK_SECONDS)
     except LockTimeout as error:
         raise CachetError("a run is adding partitions just now") from error
     except OSError as error:

@@ -50,7 +50,7 @@ from cachet_dagster.warehouse.quality import Loaded
 from .checks import check_keys, check_results, check_specs
 from .failures import connected, raise_failures
 from .page import Connection, StatusPage
-from .partitions import sync_metric_partitions
+from .partitions import all_keys, sync_metric_partitions
 from .records import (
     ACCOUNT,
     DATA_VERSION,
@@ -127,12 +127,13 @@ class _TablesRun:
             ENDPOINTS[name]
             for name in dict.fromkeys(FILLED_BY[table].name for table in TABLES if table in selected)
         ]
+        before = all_keys(page, context.instance)
         reads = self._read(endpoints)
         loaded = self._load(reads.values())
         failed = [read.error for read in reads.values() if read.error and self._fails(read)]
         failures = [str(error) for error in failed]
         if "metrics" in reads and reads["metrics"].error is None:
-            failures += _sync_partitions(page, context, reads["metrics"], connection)
+            failures += _sync_partitions(page, context, reads["metrics"], connection, before)
         by_table = {table: read for read in loaded for table in read.endpoint.tables}
         missed = {
             table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
@@ -365,13 +366,20 @@ class _TablesRun:
 
 
 def _sync_partitions(
-    page: StatusPage, context: AssetExecutionContext, read: EndpointRead, connection: Connection
+    page: StatusPage,
+    context: AssetExecutionContext,
+    read: EndpointRead,
+    connection: Connection,
+    before: Collection[str],
 ) -> list[str]:
-    """Make the metrics read the partitions, and return why that failed where it did: the load stands."""
+    """Make the metrics read the partitions, and return why that failed where it did: the load stands.
+
+    `before`: the keys that were there before the metrics were read.
+    """
     ids = [row["id"] for row in read.rows["metrics"]]
     warehouse = connection.warehouse
     try:
-        added, dropped = sync_metric_partitions(page, context.instance, ids, warehouse, complete=True)
+        added, dropped = sync_metric_partitions(page, context.instance, ids, warehouse, droppable=before)
     except LockTimeout:
         why = "another run kept adding some for a minute"
     except OSError as error:

@@ -8,7 +8,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from dagster import DefaultScheduleStatus
+from dagster import DagsterInstance, DefaultScheduleStatus
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.status_page.page import StatusPage
@@ -87,9 +87,17 @@ def test_a_wrong_zone_is_replaced_by_utc_and_every_description_says_so(zone):
     assert all("CACHET_SCHEDULE_TIMEZONE" in (schedule.description or "") for schedule in schedules)
 
 
-@pytest.mark.parametrize("schedule", [SYNC, FULL_REFRESH])
-def test_a_load_of_the_tables_is_requested_when_none_is_under_way(project, schedule):
+@pytest.mark.parametrize("schedule", [SYNC, FULL_REFRESH, POINTS])
+def test_a_load_is_requested_when_none_is_under_way_and_its_pool_has_its_limit_before(
+    project, tmp_path, schedule
+):
+    settings = {"concurrency": {"pools": {"default_limit": 1}}}
+    project.instance = DagsterInstance.local_temp(str(tmp_path), overrides=settings)
+    project.instance.add_dynamic_partitions("cachet_metric_id", ["1"])
+
     assert len(project.scheduled(schedule).run_requests) == 1
+    limits = project.instance.event_log_storage.get_pool_limits()
+    assert [(pool.name, pool.limit) for pool in limits] == [("cachet_api", 1)]
 
 
 @pytest.mark.parametrize(

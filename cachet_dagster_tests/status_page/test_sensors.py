@@ -159,6 +159,27 @@ def test_a_deleted_metric_keeps_its_partition_until_a_sync_sees_the_whole_list(s
     assert after_deletion.run_requests == after_sync.run_requests == []
 
 
+def test_a_partition_that_is_added_while_a_sync_reads_the_metrics_is_left_to_the_next_sync(tmp_path):
+    """A metric that is newer than the list read: the sensor has added it, and asked for its points."""
+
+    def added_after_the_list(app):
+        async def answer(scope, receive, send):
+            await app(scope, receive, send)
+            if scope["path"] == "/api/metrics" and not project.keys():
+                project.instance.add_dynamic_partitions("cachet_metric_id", ["4"])
+
+        return answer
+
+    with DemoServer(small_world(), middleware=[added_after_the_list]) as server:
+        project = Automation(tmp_path, server.url, DEMO_TOKEN)
+        project.load_tables("metrics")
+        kept = set(project.keys())
+        project.load_tables("metrics")
+
+    assert kept == {"1", "2", "3", "4"}
+    assert set(project.keys()) == {"1", "2", "3"}
+
+
 def test_a_metric_that_was_hidden_and_is_shown_again_is_loaded_again(settled, server):
     server.world.update("metrics", 3, visible=2)
     settled.load_tables("metrics")
