@@ -83,6 +83,8 @@ bench: setup .venv/.ready-deploy ## side by side with the public recipe and with
 	@$(BIN)/python -m benchmarks.idle
 	@$(BIN)/python -m benchmarks.hosts
 	@$(BIN)/python -m benchmarks.events
+	@$(BIN)/python -m benchmarks.models
+	@$(BIN)/python -m benchmarks.unchanged
 
 clean: ## remove .venv and caches, not your data
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
