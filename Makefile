@@ -45,7 +45,7 @@ run: setup ## load everything and print what happened; PAGE=name for one page of
 	@$(BIN)/python -m cachet_dagster run $(if $(PAGE),--page $(PAGE))
 
 dev: setup ## the Dagster UI on http://localhost:3000
-	@$(BIN)/dagster dev
+	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev
 
 report: setup ## a month of each page as one HTML file: PAGE=cachet MONTH=2026-10 POLICY=sla
 	@$(BIN)/python -m cachet_dagster report $(if $(PAGE),--page $(PAGE)) $(if $(MONTH),--month $(MONTH)) $(if $(POLICY),--policy $(POLICY))

@@ -1,10 +1,15 @@
 """What `dagster dev` loads here: the pages of `defs/`, and one process for each run."""
 
+import warnings
 from pathlib import Path
 
-from dagster import Definitions, in_process_executor
+from dagster import BetaWarning, Definitions, PreviewWarning, in_process_executor
 
 from cachet_dagster.pages import project_definitions
+
+# Dagster says of its own components, dozens of times at each start, that they use what it calls beta.
+for category in (BetaWarning, PreviewWarning):
+    warnings.filterwarnings("ignore", category=category, module=r"dagster\.")
 
 defs = Definitions.merge(
     project_definitions(Path(__file__).parent),

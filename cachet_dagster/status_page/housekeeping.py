@@ -27,7 +27,7 @@ from sqlalchemy import inspect, text
 
 from .checks import check_keys
 from .page import PAGE_TAG, StatusPage
-from .settings import OFF, Automation, is_days
+from .settings import OFF
 
 HOUSEKEEPING = "housekeeping"
 """What follows the page's name in that of the job."""
@@ -39,11 +39,8 @@ _CHECK_EXECUTIONS = "asset_check_executions"
 
 def keep_runs(page: StatusPage) -> timedelta | None:
     """Return how long runs are kept, the default where that cannot be used; None for ever."""
-    text = page.automation.keep_runs_days.strip().lower()
-    if text == OFF:
-        return None
-    default = Automation.model_fields["keep_runs_days"].default
-    return timedelta(days=int(text if is_days(text) else default))
+    days, _ = page.usable("keep_runs_days")
+    return None if days.lower() == OFF else timedelta(days=int(days))
 
 
 def housekeeping_job(page: StatusPage, keep: timedelta) -> JobDefinition:

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from dagster import AssetKey, AssetSpec, DynamicPartitionsDefinition
@@ -28,7 +28,7 @@ from cachet_dagster.source.settings import PREFIX, CachetSettings, in_terms, var
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Warehouse, make_warehouse, place_beside
 
-from .settings import Automation, PageSettings, automation, page_settings
+from .settings import Automation, PageSettings, automation, misspelt, page_settings
 
 logger = logging.getLogger("cachet_dagster")
 
@@ -239,16 +239,16 @@ class StatusPage:
             update={name: value for name, value in unset.items() if name not in settings.model_fields_set}
         )
 
-    def usable(self, setting: str, check: Callable[[str], bool]) -> tuple[str, list[str]]:
+    def usable(self, setting: str) -> tuple[str, list[str]]:
         """Return a setting of `Automation`, or its default and a sentence that says why: a code location must load."""
-        text = getattr(self.automation, setting).strip()
         default = Automation.model_fields[setting].default
-        if not text or check(text):
-            return text or default, []
+        problem = self.automation.problem(setting)
+        if problem is None:
+            return getattr(self.automation, setting).strip() or default, []
         reason = self.text(
-            f"{variable(setting)} is {text!r}, which cannot be used: `{default}` is used instead."
+            f"{problem.what}, which cannot be used: `{default}` is used instead. {problem.remedy}"
         )
-        logger.warning(reason)
+        _warn_once(reason)
         return default, [reason]
 
     def validate(self) -> None:
@@ -256,7 +256,8 @@ class StatusPage:
         try:
             settings = replace(self, token=SecretStr("unused"), token_variable=None).settings()
             self._warehouse(settings, lambda _: None)
-            self.automation.validate_values()
+            for problem in self.automation.problems:
+                raise problem
         except SettingsError as error:
             raise SettingsError(self.text(error.what), self.text(error.remedy)) from None
 
@@ -281,6 +282,11 @@ class StatusPage:
         return message
 
     @property
+    def misspelt(self) -> list[str]:
+        """A sentence for each variable of the environment that resembles a setting and is none."""
+        return misspelt(self.env_prefix, load_environment()) if self.env_prefix else []
+
+    @property
     def failure_webhook(self) -> str:
         """The failure webhook's address as it is now; empty where there is none."""
         return automation(self.env_prefix, self._of(Automation)).failure_webhook
@@ -297,6 +303,10 @@ class StatusPage:
         """
         log = self._logging(log)
         settings = self.settings()
+        if self.automation.unknown_endpoint:
+            raise self.automation.unknown_endpoint
+        for sentence in self.misspelt:
+            log(sentence)
         if bool(settings.base_url) != bool(self.automation.base_url):
             raise SettingsError(
                 "CACHET_BASE_URL was set or unset since this code location was loaded, and the demo's partitions are "
@@ -384,6 +394,12 @@ class StatusPage:
         if self.terms:
             return self.terms(setting)
         return variable(setting, self.env_prefix or PREFIX)
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    # The definitions of a page are made many times over.
+    logger.warning(reason)
 
 
 def load_environment() -> Mapping[str, str]:

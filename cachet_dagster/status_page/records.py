@@ -32,7 +32,6 @@ from dagster import (
 )
 
 from .page import StatusPage
-from .settings import Automation, is_hours
 
 CHANGES_TAG = "cachet/record"
 """Tag of the jobs whose runs record only what changed."""
@@ -113,9 +112,8 @@ def loaded_endpoints(record: EventLogRecord) -> Collection[str]:
 
 def record_unchanged(page: StatusPage) -> timedelta:
     """Return the age of its newest event from which an unchanged asset is recorded again, which keeps it fresh."""
-    text = page.automation.unchanged_hours.strip()
-    default = Automation.model_fields["unchanged_hours"].default
-    return timedelta(hours=float(text if is_hours(text) else default))
+    hours, _ = page.usable("unchanged_hours")
+    return timedelta(hours=float(hours))
 
 
 def different_outcomes(

@@ -18,7 +18,6 @@ from dagster import (
 
 from cachet_dagster.source.settings import variable
 
-from .cron import is_cron, is_zone
 from .housekeeping import HOUSEKEEPING, keep_runs
 from .page import StatusPage
 from .partitions import metric_keys
@@ -30,7 +29,7 @@ from .run_requests import (
     points_since,
     sync_in_flight,
 )
-from .settings import OFF, is_days
+from .settings import OFF
 
 Requested = RunRequest | SkipReason
 
@@ -85,8 +84,8 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 
 
 def _housekeeping(page: StatusPage) -> ScheduleDefinition:
-    _days, bad = page.usable("keep_runs_days", is_days)
-    zone, bad_zone = page.usable("schedule_timezone", is_zone)
+    _days, bad = page.usable("keep_runs_days")
+    zone, bad_zone = page.usable("schedule_timezone")
     set_by = f"Delete the page's old runs. After how many days is set by {variable('keep_runs_days')}."
     return ScheduleDefinition(
         name=page.named(f"{HOUSEKEEPING}_schedule"),
@@ -117,8 +116,8 @@ def _schedule(
     setting = f"{setting or job}_cron"
     if getattr(page.automation, setting).strip().lower() == OFF:
         return None
-    zone, bad_zone = page.usable("schedule_timezone", is_zone)
-    cron, bad_cron = page.usable(setting, is_cron)
+    zone, bad_zone = page.usable("schedule_timezone")
+    cron, bad_cron = page.usable(setting)
     set_by = page.text(f"Its time is set by {variable(setting)}.")
     return ScheduleDefinition(
         name=page.named(f"{name or job}_schedule"),

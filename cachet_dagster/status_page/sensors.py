@@ -50,7 +50,6 @@ from .run_requests import (
     shortened,
     sync_in_flight,
 )
-from .settings import is_seconds
 
 WEBHOOK = "CACHET_FAILURE_WEBHOOK"
 WEBHOOK_SECONDS = 10.0
@@ -97,7 +96,7 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
     webhook = [failure_webhook(page)]
     if not page.automation.has_sensors:
         return webhook
-    text, _ = page.usable("sensor_seconds", is_seconds)
+    text, _ = page.usable("sensor_seconds")
     seconds = int(text)
     looking = [changes_sensor(page, seconds), models_sensor(page, 2 * seconds)]
     if page.has_points:

@@ -7,7 +7,8 @@ judged where they are used. Both come from a page's own values and, for the page
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -57,6 +58,21 @@ def is_seconds(text: str) -> bool:
 def is_days(text: str) -> bool:
     """Return whether a text is a whole number of days that can be used."""
     return text.strip().isdecimal() and 0 < int(text) <= _MOST_DAYS
+
+
+USABLE: Mapping[str, tuple[Callable[[str], bool], str]] = {
+    **dict.fromkeys(
+        ("sync_cron", "points_cron", "full_refresh_cron"),
+        (is_cron, f"a cron expression that comes due, or `{OFF}`"),
+    ),
+    "schedule_timezone": (is_zone, "a name such as UTC or America/New_York"),
+    "unchanged_hours": (is_hours, "a number of hours"),
+    "keep_runs_days": (is_days, f"a whole number of days, or `{OFF}`"),
+    "sensor_seconds": (is_seconds, f"a whole number of seconds, or `{OFF}`"),
+}
+"""Settings of `Automation` that are judged where they are used: which texts fit, and what is wanted."""
+
+_NEVER_OFF = ("schedule_timezone", "unchanged_hours")
 
 
 class PageSettings(CachetSettings):
@@ -193,27 +209,31 @@ class Automation(SettingsModel):
         """Excluded names that no endpoint has."""
         return tuple(name for name in self.exclude_endpoints if name not in ENDPOINTS)
 
-    def validate_values(self) -> None:
-        """Raise SettingsError for the first value that could only be replaced by a default."""
-        crons = ("sync_cron", "points_cron", "full_refresh_cron")
-        usable: dict[str, tuple[Callable[[str], bool], str]] = {
-            **dict.fromkeys(crons, (is_cron, f"a cron expression that comes due, or `{OFF}`")),
-            "schedule_timezone": (is_zone, "a name such as UTC or America/New_York"),
-            "unchanged_hours": (is_hours, "a number of hours"),
-            "keep_runs_days": (is_days, f"a whole number of days, or `{OFF}`"),
-            "sensor_seconds": (is_seconds, f"a whole number of seconds, or `{OFF}`"),
-        }
-        for name, (check, wanted) in usable.items():
-            text = getattr(self, name).strip()
-            off = text.lower() == OFF and name not in ("schedule_timezone", "unchanged_hours")
-            if text and not off and not check(text):
-                raise SettingsError(f"{variable(name)} is {text!r}", f"Set it to {wanted}.")
-        if self.unknown_endpoints:
-            raise SettingsError(
-                f"{variable('exclude_endpoints')} names {', '.join(self.unknown_endpoints)}, and there is no such "
-                "endpoint",
-                f"The endpoints are: {', '.join(ENDPOINTS)}.",
-            )
+    def problem(self, setting: str) -> SettingsError | None:
+        """Return what is wrong with a setting that could only be replaced by its default; None where it can be used."""
+        fits, wanted = USABLE[setting]
+        text = getattr(self, setting).strip()
+        off = text.lower() == OFF and setting not in _NEVER_OFF
+        if not text or off or fits(text):
+            return None
+        return SettingsError(f"{variable(setting)} is {text!r}", f"Set it to {wanted}.")
+
+    @property
+    def unknown_endpoint(self) -> SettingsError | None:
+        """What is wrong with the excluded endpoints: without it what was to stay out would be loaded."""
+        if not self.unknown_endpoints:
+            return None
+        names = ", ".join(self.unknown_endpoints)
+        return SettingsError(
+            f"{variable('exclude_endpoints')} names {names}, and there is no such endpoint",
+            f"The endpoints are: {', '.join(ENDPOINTS)}.",
+        )
+
+    @property
+    def problems(self) -> list[SettingsError]:
+        """What is wrong with each setting that cannot be used."""
+        found = [self.unknown_endpoint, *map(self.problem, USABLE)]
+        return [error for error in found if error]
 
 
 class _FromEnvironment(BaseSettings):
@@ -255,3 +275,21 @@ def automation(env_prefix: str | None, given: dict[str, Any]) -> Automation:
     if env_prefix is None:
         return Automation(**given)
     return _AutomationFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
+
+
+def misspelt(env_prefix: str, variables: Iterable[str]) -> list[str]:
+    """Return a sentence for each variable that is no setting but resembles one, which would go unheeded.
+
+    Args:
+        env_prefix: What the page's variables begin with.
+        variables: Names of variables.
+    """
+    settings = {*PageSettings.model_fields, *Automation.model_fields, "api_token"}
+    known = {f"{env_prefix}{setting.upper()}" for setting in settings}
+    told = sorted(known - {f"{env_prefix}API_KEY"})
+    return [
+        f"{name} is no setting: did you mean {close[0]}?"
+        for name in sorted(variables)
+        if name.startswith(env_prefix) and name not in known
+        if (close := get_close_matches(name, told, n=1, cutoff=0.85))
+    ]

@@ -116,6 +116,7 @@ class _TablesRun:
     _recorded: bool = False
     _records: Mapping[AssetKey, Recorded] = field(default_factory=dict)
     _versions: dict[str, str | None] = field(default_factory=dict)
+    _held: Collection[str] = ()
 
     def events(self) -> Iterator[Any]:
         """Do it all, and yield the materializations and the check results; raise what failed in the end."""
@@ -243,14 +244,14 @@ class _TablesRun:
             return []
         tables = [self.page.asset_key(table) for read in loaded for table in read.endpoint.tables]
         self._records = newest_records(self.context.instance, tables)
-        held = self._held(loaded)
+        self._held = self._holding(loaded)
         # What a token is refused gets its tables too, so that SQL finds them; their rows stay.
         resources = [
             table_resource(TABLES[table], partial(read.rows.get, table, ()), replace=read.error is None)
             for read in reads
             if read.outcome != "failed"
             for table in read.endpoint.tables
-            if table not in held
+            if table not in self._held
         ]
         if self.stored.points_missing and any(read.endpoint.name == "metrics" for read in loaded):
             # A page without metrics has no run that would make it.
@@ -261,7 +262,7 @@ class _TablesRun:
         load(self.connection.warehouse, resources)
         return loaded
 
-    def _held(self, loaded: Iterable[EndpointRead]) -> Collection[str]:
+    def _holding(self, loaded: Iterable[EndpointRead]) -> Collection[str]:
         """Return the tables that hold what was read already: an hourly sync is not to write all of them anew.
 
         In a DuckDB file that saves growth and no time; elsewhere each table that is replaced is jobs and dead rows.
@@ -311,7 +312,7 @@ class _TablesRun:
             "requests": read.requests,
             "seconds": round(read.seconds, 3),
             "endpoint": read.endpoint.name,
-            WHAT: _what_happened(read, rows),
+            WHAT: self._what_happened(read, table),
             "demo": connection.demo,
             "cachet_api": api.version if api else 0,
             "database": MetadataValue.path(connection.warehouse.name),
@@ -328,13 +329,12 @@ class _TablesRun:
             missed = read.outcome not in ("read", "not offered")
             loaded += [] if missed else [name]
             for table in read.endpoint.tables:
-                rows = len(read.rows.get(table, ()))
-                what = _missed(read) if missed else _what_happened(read, rows)
+                what = _missed(read) if missed else self._what_happened(read, table)
                 account[table] = {
                     "rows": None if missed else self._rows_now(read, table),
                     "requests": read.requests,
                     "seconds": round(read.seconds, 2),
-                    "what_happened": self.page.text(what if missed or table in news else UNCHANGED),
+                    "what_happened": self.page.text(what),
                 }
         return {
             ACCOUNT: MetadataValue.json(account),
@@ -344,6 +344,15 @@ class _TablesRun:
             "requests": self.reader.client.request_count,
             "demo": connection.demo,
         }
+
+    def _what_happened(self, read: EndpointRead, table: str) -> str:
+        if read.error is not None:
+            return read.error.what
+        if table in self._held:
+            return UNCHANGED
+        if read.endpoint.kind.appends:
+            return "added, since it differs" if read.rows.get(table) else UNCHANGED
+        return "replaced whole"
 
     def _rows_now(self, read: EndpointRead, table: str) -> int:
         kept = read.error is not None or read.endpoint.kind.appends
@@ -389,14 +398,6 @@ def _sync_partitions(
             context.log.info(f"partitions of metric_points: {len(added)} added, {len(dropped)} dropped")
         return []
     return [f"The partitions of metric_points are as they were: {why}. The next sync tries again."]
-
-
-def _what_happened(read: EndpointRead, rows: int) -> str:
-    if read.error is not None:
-        return read.error.what
-    if read.endpoint.kind.appends:
-        return "added, since it differs" if rows else UNCHANGED
-    return "replaced whole"
 
 
 def _holds(session: Session, read: EndpointRead, table: str) -> bool:

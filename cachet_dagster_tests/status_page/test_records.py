@@ -71,6 +71,15 @@ def test_a_sync_without_changes_has_one_event_which_says_how_many_tables_had_non
     assert {line["what_happened"] for line in account(again)["tables"].values()} == {"unchanged"}
 
 
+def test_a_table_that_a_new_database_lacks_is_said_to_be_replaced_whatever_dagster_remembers(loaded):
+    loaded.set(database=str(loaded.database.with_name("new.duckdb")))
+
+    said = {table: line["what_happened"] for table, line in account(sync(loaded))["tables"].items()}
+
+    assert said["components"] == said["subscribers"] == "replaced whole"
+    assert said["system_status"] == "added, since it differs"
+
+
 def test_an_unchanged_sync_and_its_points_take_little_of_dagsters_storage(loaded, tmp_path):
     before = stored(tmp_path)
     sync(loaded)

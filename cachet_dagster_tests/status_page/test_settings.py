@@ -8,7 +8,8 @@ import pytest
 
 from cachet_dagster.source import ENDPOINTS
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.status_page.settings import PageSettings, automation, page_settings
+from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.settings import PageSettings, automation, misspelt, page_settings
 
 
 @pytest.fixture
@@ -97,3 +98,22 @@ def test_an_endpoint_that_is_left_out_takes_along_what_needs_it() -> None:
         "metric_points",
     }
     assert left.unknown_endpoints == ("unheard",)
+
+
+def test_an_endpoint_to_leave_out_that_is_none_stops_a_run_before_anything_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHET_EXCLUDE_ENDPOINTS", "subscriber")
+
+    with (
+        pytest.raises(SettingsError, match="names subscriber, and there is no such endpoint"),
+        StatusPage.from_environment().connect(lambda _: None),
+    ):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_a_variable_that_resembles_a_setting_is_named_with_the_setting_it_resembles() -> None:
+    variables = ["CACHET_API_TOKN", "CACHET_API_TOKEN", "CACHET_API_KEY", "CACHET_BEACON", "OTHER_API_TOKN"]
+
+    assert misspelt("CACHET_", variables) == ["CACHET_API_TOKN is no setting: did you mean CACHET_API_TOKEN?"]
