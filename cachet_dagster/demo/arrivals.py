@@ -16,8 +16,10 @@ class Arrivals:
 
     - `per_request`: points before each such request.
     - `every`: one point each time so much has passed on the server's clock; None for none.
+    - `age`: how long before the latest point they claim to be, as those of a history that is imported; None for now.
 
-    Each is the metric's threshold later than its latest one, so that each is a row of its own; `posted` counts them.
+    Each is the metric's threshold later than its latest one, or as much further back than the one before, so that each
+    is a row of its own; `posted` counts them.
     """
 
     def __init__(
@@ -27,10 +29,11 @@ class Arrivals:
         *,
         per_request: int = 0,
         every: timedelta | None = None,
+        age: timedelta | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self.world, self.metric_id = world, metric_id
-        self.per_request, self.every = per_request, every
+        self.per_request, self.every, self.age = per_request, every, age
         self.posted = 0
         self._clock = clock
         self._due = clock() + (every or timedelta(0))
@@ -56,11 +59,17 @@ class Arrivals:
         with self.world.lock:
             for _ in range(count):
                 self.posted += 1
-                self.world.post_point(self.metric_id, float(self.posted), at=self._next())
+                at, claimed = self._times()
+                self.world.post_point(self.metric_id, float(self.posted), at=at, created_at=claimed)
 
-    def _next(self) -> datetime:
+    def _times(self) -> tuple[datetime, datetime | None]:
+        """Return when the next one is posted, and the time that it claims where that is another."""
         latest = self.world.latest_point(self.metric_id)
         if latest is None:
-            return self._clock()
+            return self._clock(), None
         threshold = (self.world.get("metrics", self.metric_id) or {}).get("threshold")
-        return instant(latest["created_at"]) + timedelta(minutes=threshold or 1)
+        apart = timedelta(minutes=threshold or 1)
+        newest = instant(latest["created_at"])
+        if self.age is None:
+            return newest + apart, None
+        return self._clock(), newest - self.age - self.posted * apart

@@ -19,11 +19,11 @@ from dlt.extract.source import SourceInjectableContext
 from .details import ByIdRequest
 from .endpoints import ENDPOINTS, FILLED_BY
 from .errors import CachetError
-from .points.read import read_points
+from .points.read import MetricStep, read_points
 from .reader import CachetReader, EndpointRead
 from .rows import Row
 from .settings import CachetSettings
-from .stored import destination_query, read_cursors, read_stored, stored_tables
+from .stored import Cursor, delete_stored, destination_query, read_cursors, read_stored, stored_tables
 
 logger = logging.getLogger("cachet_dagster")
 
@@ -108,6 +108,7 @@ class _Reading:
             for step in batch:
                 if step.error:
                     raise step.error
+                _delete_gone(step, cursors.get(step.metric_id, Cursor()))
                 if step.rows.num_rows:
                     yield step.rows
 
@@ -124,3 +125,22 @@ class _Reading:
         with destination_query() as query:
             stored = read_stored(query, whole=stored_tables(list(ENDPOINTS.values())))
         return CachetReader(self._settings, stored, by_id)
+
+
+def _delete_gone(step: MetricStep, cursor: Cursor) -> None:
+    """Delete what the destination holds of a metric beside the points that were read, where those are all there are.
+
+    dlt merges what it is given, and a row that stays would count as one that Cachet has: a point with a past time
+    would then pass for known.
+    """
+    if not step.whole or not cursor.rows:
+        return
+    read = set(step.rows.column("id").to_pylist())
+    if sum(number <= cursor.last_id for number in read) == cursor.rows:
+        return
+    with destination_query() as query:
+        stored = query("metric_points", f"SELECT id FROM {{table}} WHERE metric_id = {step.metric_id:d}")
+    gone = sorted({row["id"] for row in stored or []} - read)
+    if gone:
+        delete_stored("metric_points", gone)
+        logger.info("%d points of metric %d are gone in Cachet and deleted", len(gone), step.metric_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 PER_PAGE = 100
@@ -21,7 +22,7 @@ class Page:
     """One page: its number in its order, the ids on it, whether more follow, and what was made of its rows.
 
     `total` and `pages` count the list's rows and pages, where the API tells them. `descending` and `per_page` are what
-    it was asked for with, beside its number.
+    it was asked for with, beside its number. `at` is the server's clock at the answer.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Page:
     pages: int = -1
     descending: bool = False
     per_page: int = PER_PAGE
+    at: datetime | None = None
 
 
 class PageReader(Protocol):

@@ -24,6 +24,9 @@ from .endpoints import ENDPOINTS, Endpoint
 from .rows import Query, Row
 from .tables import TABLES
 
+_DATASET = "the_dataset"
+_IDS_AT_ONCE = 5_000
+
 
 @dataclass(frozen=True)
 class Cursor:
@@ -117,6 +120,32 @@ def destination_query() -> Iterator[Query]:
         yield lambda table, sql: None if table in gone else query(table, sql)
 
 
+def delete_stored(table: str, ids: Sequence[int]) -> None:
+    """Delete rows from a table in the destination of the pipeline that is extracting.
+
+    It is done at once and stays done: what Cachet has no more is gone whether or not the load that follows ends well.
+
+    Args:
+        table: The table, which is there.
+        ids: Ids of its rows.
+    """
+    strategy, pipeline = current_strategy(), dlt.current.pipeline()
+    assert strategy is not None
+    for first in range(0, len(ids), _IDS_AT_ONCE):
+        condition = f"id IN ({', '.join(map(str, ids[first : first + _IDS_AT_ONCE]))})"
+        if strategy.table_format:
+            from .delta import open_delta
+
+            with pipeline.destination_client() as client:
+                found = open_delta(client, table)
+                assert found is not None
+                found.delete(condition)
+            continue
+        with pipeline.sql_client() as client:
+            sql = f'DELETE FROM "{_DATASET}"."{table}" WHERE {condition}'
+            client.execute_sql(in_dialect(sql, client, _DATASET))
+
+
 def _current_query(opened: contextlib.ExitStack) -> Query | None:
     strategy = current_strategy()
     if strategy is None:
@@ -130,10 +159,9 @@ def _current_query(opened: contextlib.ExitStack) -> Query | None:
         client = opened.enter_context(pipeline.sql_client())
     except SqlClientNotAvailable:
         return None
-    dataset = "the_dataset"
 
     def query(table: str, sql: str) -> list[Row] | None:
-        text = in_dialect(sql.replace("{table}", f'"{dataset}"."{table}"'), client, dataset)
+        text = in_dialect(sql.replace("{table}", f'"{_DATASET}"."{table}"'), client, _DATASET)
         try:
             with client.execute_query(text) as cursor:
                 names = [column[0].lower() for column in cursor.description]

@@ -374,6 +374,35 @@ def test_plain_dlt_lands_the_same_and_reads_on_from_where_the_tables_end(
     assert {table: place.count(table) for table in TABLES} == before | {"metric_points": 361}
 
 
+def test_in_plain_dlt_a_deleted_point_of_a_cachet_2_goes_and_hides_none_with_a_past_time(
+    place: Place, tmp_path: Path
+) -> None:
+    began = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    world = World.generate(metrics=2, points=1_500)
+
+    def run(server: DemoServer) -> tuple[int, set[int]]:
+        server.clear_requests()
+        pipeline = dlt.pipeline(
+            "plain", pipelines_dir=str(tmp_path), destination=place.of_dlt(), dataset_name="cachet_data"
+        )
+        source = cachet_source(base_url=server.url, api_key=DEMO_TOKEN).with_resources("metric_points")
+        pipeline.run(source)
+        asked = sum(times for path, times in server.paths.items() if path.endswith("/points"))
+        return asked, {number for (number,) in place.rows("metric_points", "id")}
+
+    with DemoServer(world, api=2) as server:
+        run(server)
+        world.delete("metric_points", 7, hard=True)
+        settled = [run(server) for _ in range(2)]
+        present = {*world.ids("metric_points")}
+        added = world.post_point(1, 3.5, at=began, created_at=began - timedelta(days=300))["id"]
+        found = run(server)
+
+    # One request a metric, and one more for that which has to be read whole.
+    assert settled == [(3, present), (2, present)]
+    assert found == (3, present | {added})
+
+
 def load_metrics_asset(page: StatusPage) -> list[str]:
     """Materialize the metrics of a page, and return what the run tells where it failed."""
     assets = tables_asset(page)

@@ -3,14 +3,15 @@
 There is no filter either, but every answer names the `total`. One page of the newest points is enough if it
 reaches behind the newest time that the destination holds and its new ids make up what is missing there. Else
 points came with a past time or were deleted, and the metric is read whole, once: what is gone is removed then.
-Pages are read one after the other from the newest down, so that points which are posted meanwhile only push
-rows onto pages still to come, and what is missed is at the known end, for the next load.
+Pages are read one after the other from the newest down, so that points which are posted meanwhile, whatever time they
+claim, only push rows onto pages still to come, and what is missed is for the next load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,11 @@ from .pages import BIG_PAGE, ids_on
 NEWEST = 1_000
 """Newest points read at each load at least: requests are what counts, and Cachet 2 has no maximum (1,000 points
 take it 0.04 s)."""
+
+
+_CLOCK = timedelta(seconds=3)
+"""How long before or after an answer, by the server's clock, a point must have been posted for it to be certain whether
+it was there: an answer is younger than what it was made of, and both are told in whole seconds."""
 
 
 class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -76,7 +82,7 @@ async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> tuple[lis
         Moved: The metric had to be read whole, and points kept being deleted.
     """
     if not cursor.rows or overlap > BIG_PAGE:
-        return await all_pages(read), True
+        return await all_pages(read)
     size = max(overlap, NEWEST)
     page = await read(1, per_page=size)
     missing = page.total - cursor.rows
@@ -87,15 +93,17 @@ async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> tuple[lis
         pages = [page]
     if _proven(pages):
         return pages, True
-    return (pages, False) if _enough(pages, cursor) else (await all_pages(read), True)
+    return (pages, False) if _enough(pages, cursor) else await all_pages(read)
 
 
-async def all_pages(read: PageReader) -> list[Page]:
-    """Return pages that together hold every point that the metric had when the first of them was read.
+async def all_pages(read: PageReader) -> tuple[list[Page], bool]:
+    """Return pages that hold every point which the metric had when the first one was read, and whether that is proven.
 
-    Takes a request for each 10,000 points. Points that came later are recognised by their ids, and prove
-    nothing. Points of the same time may fall between two pages, whose order of them differs; so further scans
-    end their pages elsewhere, and go on gathering as long as no point was deleted between them.
+    Takes a request for each 10,000 points. Points that came later are known by their ids and by when they were
+    posted. Points of the same time may fall between two pages, whose order of them differs; so further scans end
+    their pages elsewhere, and go on gathering as long as no point was deleted between them. Where points with a past
+    time keep coming, it is not certain of some that they were there at the beginning; no total that fell is taken for
+    no deletion then, and the next load counts again.
 
     Args:
         read: Reads a page.
@@ -108,10 +116,12 @@ async def all_pages(read: PageReader) -> list[Page]:
         pages = await _downwards(read, BIG_PAGE - scan * (BIG_PAGE // 7))
         alike = bool(gathered) and _still(pages) and ids_on(pages) == ids_on(gathered)
         if _proven(pages) or (alike and len(ids_on(pages)) == pages[0].total):
-            return pages
+            return pages, True
+        if _perhaps(pages):
+            return pages, False
         gathered = [*pages, *gathered] if _only_added(pages, gathered) else pages
         if _proven(gathered):
-            return gathered
+            return gathered, True
     found, named = len(ids_on(gathered)), gathered[0].total
     if found < named:
         raise Moved(f"its pages hold {found:,} different rows where the server names {named:,}")
@@ -129,27 +139,50 @@ async def _downwards(
 
 
 def _proven(pages: Sequence[Page]) -> bool:
-    """Return whether pages hold every point that was there when the first one was read.
+    """Return whether pages hold every point that was there when the first one was read: as many as it names."""
+    return len(_there_before(pages)[0]) == pages[0].total
 
-    What was posted since has a higher id than all before; so those up to the highest id of the first page were
-    there, and being as many as it names they are all. A point with a past time that is the newest by id and
-    lies on a later page is in doubt: then the same must be found twice.
+
+def _perhaps(pages: Sequence[Page]) -> bool:
+    """Return whether points came while pages were read, none went, and some that may be older make up the total."""
+    certain, perhaps = map(len, _there_before(pages))
+    none_went = all(page.total <= after.total for page, after in pairwise(pages))
+    came = pages[0].total < pages[-1].total
+    return came and none_went and certain < pages[0].total <= certain + perhaps
+
+
+def _there_before(pages: Sequence[Page]) -> tuple[set[int], set[int]]:
+    """Return the ids on pages of points that were there when the first page was read, and of those that perhaps were.
+
+    What was posted since has a higher id than all before. On the first page are those with the highest ids, but for
+    points with a past time: on a later page they are told by `updated_at`, which is when a point was posted.
     """
-    highest = max(pages[0].ids, default=0)
-    return sum(number <= highest for number in ids_on(pages)) == pages[0].total
+    first = pages[0]
+    highest = max(first.ids, default=0)
+    certain, perhaps = {number for number in ids_on(pages) if number <= highest}, set()
+    for page in pages[1:]:
+        higher = [(at, number) for at, number in enumerate(page.ids) if number > highest]
+        times = page.rows.column("updated_at") if higher else []
+        for at, number in higher:
+            posted = timestamp(times[at].as_py(), ZoneInfo("UTC"))
+            if not isinstance(posted, datetime) or first.at is None or abs(posted - first.at) <= _CLOCK:
+                perhaps.add(number)
+            elif posted < first.at:
+                certain.add(number)
+    return certain, perhaps - certain
 
 
 def _only_added(pages: Sequence[Page], before: Sequence[Page]) -> bool:
     """Return whether between two scans points were posted and none deleted, as far as ids and totals tell.
 
-    They do not where a point with a past time is among what was posted.
+    They do not where it is not certain of a point that was posted whether it was there at the second scan's beginning.
     """
     if not before:
         return False
-    found = ids_on([*pages, *before])
-    low, high = (max(scan[0].ids, default=0) for scan in (before, pages))
-    posted = sum(low < number <= high for number in found)
-    return pages[0].total - before[0].total == posted and max(found, default=0) == high
+    highest = max(_there_before(before)[0], default=0)
+    posted = {number for number in ids_on([*pages, *before]) if number > highest}
+    certain = posted <= _there_before([*pages, *before])[0]
+    return certain and pages[0].total - before[0].total == len(posted)
 
 
 def _still(pages: Sequence[Page]) -> bool:
@@ -158,8 +191,7 @@ def _still(pages: Sequence[Page]) -> bool:
 
 def _enough(pages: Sequence[Page], cursor: Cursor) -> bool:
     """Return whether pages hold all that the destination lacks."""
-    highest = max(pages[0].ids, default=0)
-    new = sum(cursor.last_id < number <= highest for number in ids_on(pages))
+    new = sum(number > cursor.last_id for number in _there_before(pages)[0])
     return cursor.rows + new == pages[0].total and _reaches(pages, cursor)
 
 

@@ -409,7 +409,7 @@ class _PointsRead:
         if self._listing.paging.ordered:
             check_order(ids, descending, context.endpoint)
         more, total, pages = self._listing.paging.envelope(document)
-        return Page(number, ids, more, rows, total, pages)
+        return Page(number, ids, more, rows, total, pages, at=answer.at)
 
 
 @dataclass

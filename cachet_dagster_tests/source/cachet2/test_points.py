@@ -24,6 +24,7 @@ from cachet_dagster.source.points.read import MetricStep, read_points
 from cachet_dagster.source.rows import RowContext
 from cachet_dagster.source.stored import Cursor
 from cachet_dagster_tests.source.cachet2.test_cachet2 import (
+    TIME,
     answering,
     before_each,
     ids_read_naively,
@@ -200,6 +201,24 @@ def test_after_a_deletion_a_point_with_a_past_time_is_found_by_the_next_load():
     assert warehouse.rows == truth(world)
 
 
+@pytest.mark.parametrize(("count", "pages"), [(25_000, 3), (95_000, 10)])
+def test_the_newest_point_may_have_a_past_time_and_each_kind_of_load_takes_as_few_requests(count, pages):
+    world = metric_world([point(number) for number in range(1, count)])
+    warehouse = Warehouse(truth(world))
+    world.add("metric_points", **point(count, seconds=-3600))
+
+    with serving(world) as server:
+        found = points_requests_of(server, warehouse)
+        quiet = points_requests_of(server, warehouse)
+        refreshed = points_requests_of(server, Warehouse())
+        world.delete("metric_points", 7_000, hard=True)
+        settled = points_requests_of(server, warehouse)
+        again = points_requests_of(server, warehouse)
+
+    assert warehouse.rows == truth(world)
+    assert (found, quiet, refreshed, settled, again) == (1 + pages, 1, pages, 1 + pages, 1)
+
+
 @pytest.mark.parametrize("count", [999, 3_000, 12_000])
 def test_deleted_points_make_the_metric_be_read_whole_once_and_go(count):
     world = metric_world([point(number) for number in range(1, count + 1)])
@@ -312,6 +331,33 @@ def test_a_big_metric_to_which_a_point_arrives_at_every_request_loads_and_the_ne
     assert warehouse.rows == truth(world)
 
 
+@pytest.mark.parametrize(("posted_just_now", "database"), [(0, "sqlite"), (0, "mysql"), (2, "sqlite")])
+def test_a_history_that_is_imported_while_the_points_are_read_makes_no_load_fail(posted_just_now, database):
+    """A point with a past time at every request; of one posted in the second before, nobody knows when it came."""
+    world = metric_world([point(number) for number in range(1, 25_001)])
+    arrivals = Arrivals(world, per_request=1, age=timedelta(days=300), clock=TIME.now)
+    warehouse = Warehouse()
+    for days in range(posted_just_now):
+        world.post_point(1, 3.5, at=TIME.now(), created_at=START - timedelta(days=days))
+
+    with serving(world, database=database, middleware=[arrivals]) as server:
+        errors, counted = [], []
+        for _ in range(3):
+            before = points_requests(server)
+            errors.append(warehouse.load(reader_of(server))[0].error)
+            counted.append(points_requests(server) - before)
+            TIME.ahead += timedelta(minutes=1)
+        held = set(warehouse.rows)
+        arrivals.per_request = 0
+        warehouse.load(reader_of(server))
+
+    assert errors == [None, None, None]
+    assert held >= set(range(1, 25_001 + posted_just_now))
+    if not posted_just_now:
+        assert counted == [3, 4, 4]
+    assert warehouse.rows == truth(world)
+
+
 def test_a_point_of_a_big_metric_that_is_deleted_behind_the_reading_costs_no_other_row():
     world = metric_world([point(number) for number in range(1, 21_001)])
     warehouse = Warehouse(truth(world))
@@ -323,7 +369,7 @@ def test_a_point_of_a_big_metric_that_is_deleted_behind_the_reading_costs_no_oth
         if seen["count"] == 3:
             # It was read on the page before: what was first on the next page moves up to where nothing is read.
             world.delete("metric_points", 20_500, hard=True)
-            world.add("metric_points", **point(21_001, seconds=-3600))
+            world.post_point(1, 3.5, at=TIME.now(), created_at=START - timedelta(hours=1))
 
     with serving(world, middleware=[before_each(delete)]) as server:
         steps = warehouse.load(reader_of(server))
@@ -345,14 +391,30 @@ def test_points_that_arrive_while_points_of_the_same_time_fall_between_pages_are
 
 @dataclass
 class History:
-    """What is done to a metric, between the loads and while one runs."""
+    """What is done to a metric, between the loads and while one runs.
+
+    `hides` tells whether, between the same two loads, points were deleted and others came with a past time: as the
+    documentation says, as many of the one may hide as many of the other.
+    """
 
     world: Cachet2World
-    kinds: set[str] = field(default_factory=set)
+    hides: bool = False
+    deleted: set[int] = field(default_factory=set)
+    _since: set[str] = field(default_factory=set)
+    _during: set[str] = field(default_factory=set)
+
+    def meanwhile(self, act: str, where: float, count: int) -> None:
+        # The load that runs may have seen it, or the next one will.
+        self._during.add(act)
+        self.do(act, where, count)
+
+    def loaded(self) -> None:
+        self._since, self._during = self._during, set()
 
     def do(self, act: str, where: float, count: int) -> None:
         ids = self.world.ids("metric_points", metric_id=1)
-        self.kinds.add(act)
+        self._since.add(act)
+        self.hides |= {"delete", "back-date"} <= self._since
         if act == "post":
             post(self.world, count)
         elif act == "bump" and ids:
@@ -361,12 +423,13 @@ class History:
             for _ in range(count):
                 latest = self.world.latest_point(1)
                 days = 3 + where * 300
-                at_now = instant(latest["created_at"]) if latest else START
-                self.world.post_point(1, 3.5, at=at_now, created_at=at_now - timedelta(days=days))
+                newest = instant(latest["created_at"]) if latest else START
+                self.world.post_point(1, 3.5, at=TIME.now(), created_at=newest - timedelta(days=days))
         elif act == "delete":
             first = int(where * len(ids))
             for number in list(ids[first : first + count]):
                 self.world.delete("metric_points", number, hard=True)
+                self.deleted.add(number)
 
 
 share = st.floats(0, 1, exclude_max=True)
@@ -401,8 +464,10 @@ def a_history_ends_equal(first: int, loads: list[Any], end: list[Any], database:
         for acts, meanwhile in [([], {}), *loads]:
             for act in acts:
                 history.do(*act)
-            disturbance.plan({turn: lambda act=act: history.do(*act) for turn, act in meanwhile.items()})
+            planned = {turn: lambda act=act: history.meanwhile(*act) for turn, act in meanwhile.items()}
+            disturbance.plan(planned)
             assert [step.error for step in warehouse.load(reader)] == [None]
+            history.loaded()
         for act in end:
             history.do(*act)
         disturbance.plan({})
@@ -412,10 +477,11 @@ def a_history_ends_equal(first: int, loads: list[Any], end: list[Any], database:
 
     expected = truth(world)
     assert warehouse.rows == expected
-    if {"delete", "back-date"} <= history.kinds and len(expected) > 1_000:
-        # As the documentation says: as many of the one may hide as many of the other.
-        lost = expected.keys() - found.keys()
+    if history.hides and len(expected) > 1_000:
+        lost, kept = expected.keys() - found.keys(), found.keys() - expected.keys()
         assert all(expected[number]["value"] == 3.5 for number in lost)
+        assert kept <= history.deleted
+        assert all(found[number] == row for number, row in expected.items() if number not in lost)
     else:
         assert found == expected
 
