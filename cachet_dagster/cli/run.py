@@ -111,7 +111,9 @@ class _PageRun:
         for failure in dict.fromkeys(self.failures):
             self.console.print(f"[red]{_escaped(failure)}[/red]")
         if loaded:
-            self._what_next(list(loaded), time.monotonic() - started)
+            there = [table for table, line in loaded.items() if line["rows"] is not None]
+            if there:
+                self._what_next(there, time.monotonic() - started)
         return bool(self.failures)
 
     def _job(self, definitions: Definitions, job: str, text: str, tags: dict[str, str]) -> None:

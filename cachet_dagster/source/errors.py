@@ -7,7 +7,7 @@ what to set or check. The classes exist where code decides by them; everything e
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 _Error = TypeVar("_Error", bound="CachetError")
@@ -51,10 +51,19 @@ class CachetError(Exception):
     def __str__(self) -> str:
         subject = f"{self.endpoint}: " if self.endpoint else ""
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{subject}{self.what}. {_UNCHANGED.get(self.endpoint, _UNCHANGED_TABLES)}{remedy}"
+        tables = f"{'Their' if _AND in self.endpoint else 'Its'} tables are unchanged."
+        return f"{subject}{self.what}. {_UNCHANGED.get(self.endpoint, tables)}{remedy}"
 
 
-_UNCHANGED_TABLES = "Its tables are unchanged."
+def told_once(errors: Iterable[CachetError]) -> list[str]:
+    """Return errors as sentences, one for those endpoints to which the same happened."""
+    alike: dict[tuple[str, str], list[CachetError]] = {}
+    for error in errors:
+        alike.setdefault((error.what, error.remedy), []).append(error)
+    return [str(same[0].about(_AND.join(error.endpoint for error in same))) for same in alike.values()]
+
+
+_AND = ", "
 _UNCHANGED = {
     "": "No table was changed.",
     # Points are loaded step by step while they are read.

@@ -4,6 +4,7 @@ A metric that failed keeps its previous rows. The op raises at the end and says 
 was loaded is recorded all the same.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -312,11 +313,19 @@ def _time(name: str, at: datetime | None) -> dict[str, MetadataValue]:
 
 
 def _sentences(failed: Mapping[int, CachetError]) -> list[str]:
-    """Return why metrics failed, what is the same for several of them once, with their ids."""
-    alike: dict[str, list[int]] = {}
+    """Return why metrics failed, once for those for which it is the same but for its numbers, with their ids."""
+    alike: dict[str, dict[int, str]] = {}
     for metric_id, error in failed.items():
-        alike.setdefault(str(error).replace(f"metric {metric_id}", _METRIC), []).append(metric_id)
-    return [sentence.replace(_METRIC, _named(ids)) for sentence, ids in alike.items()]
+        sentence = str(error).replace(f"metric {metric_id}", _METRIC)
+        alike.setdefault(re.sub(r"\d[\d,]*", "", sentence), {})[metric_id] = sentence
+    found = []
+    for same in alike.values():
+        first, *others = same
+        if len({*same.values()}) == 1:
+            found.append(same[first].replace(_METRIC, _named([*same])))
+        else:
+            found.append(f"{same[first].replace(_METRIC, _named([first]))} So it is with {_named(others)}.")
+    return found
 
 
 def _named(metric_ids: Sequence[int]) -> str:

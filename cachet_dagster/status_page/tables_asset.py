@@ -39,6 +39,7 @@ from cachet_dagster.source import (
     stored_tables,
     table_resource,
 )
+from cachet_dagster.source.errors import told_once
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import Session, load
 from cachet_dagster.warehouse.holds import holds
@@ -132,9 +133,10 @@ class _TablesRun:
         reads = self._read(endpoints)
         loaded = self._load(reads.values())
         failed = [read.error for read in reads.values() if read.error and self._fails(read)]
-        failures = [str(error) for error in failed]
+        unmade: list[str] = []
         if "metrics" in reads and reads["metrics"].error is None:
-            failures += _sync_partitions(page, context, reads["metrics"], connection, before)
+            unmade = _sync_partitions(page, context, reads["metrics"], connection, before)
+        failures = [*told_once(failed), *unmade]
         by_table = {table: read for read in loaded for table in read.endpoint.tables}
         missed = {
             table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
@@ -158,7 +160,7 @@ class _TablesRun:
         if loaded:
             # Yielded and last: what is only logged is lost where the op then fails.
             yield AssetMaterialization(page.asset_key("server"), metadata=self._account(reads, news))
-        retryable = len(failed) == len(failures) and all(error.retryable for error in failed)
+        retryable = not unmade and all(error.retryable for error in failed)
         raise_failures(page, failures, loaded_any=bool(loaded), retryable=retryable)
 
     def _news(self, by_table: Mapping[str, EndpointRead], *, changes: bool) -> dict[str, str]:

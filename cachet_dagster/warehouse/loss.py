@@ -27,11 +27,11 @@ def sudden_loss(before: int, now: int, max_loss: float) -> bool:
     return lost >= FEW and lost > max_loss * before
 
 
-def loss_error(table: str, before: int, now: int, max_loss: float, endpoint: str) -> SuddenLoss:
-    """Return the error of a table that would lose too many rows, with what lets it through."""
+def loss_error(what: str, before: int, now: int, max_loss: float, endpoint: str) -> SuddenLoss:
+    """Return the error of what would lose too many rows, a table or part of one, with what lets it through."""
     return SuddenLoss(
-        f"{table} held {before:,} rows and would hold {now:,}: {(before - now) / before:.0%} would go at once, more "
-        f"than CACHET_MAX_LOSS allows ({max_loss:g})",
+        f"{what} held {before:,} rows and would hold {now:,}: {before - now:,} would go at once, more than the share "
+        f"that CACHET_MAX_LOSS allows ({max_loss:g})",
         "Check CACHET_BASE_URL and what CACHET_API_TOKEN may see. If Cachet has really lost them, run again with "
         "`accept_loss: true` in the run's config, or set CACHET_MAX_LOSS to 1.",
         endpoint,

@@ -217,7 +217,7 @@ class PointsLoad:
             return session.delete_absent(_TABLE, "metric_id IS NOT NULL", "metric_id", kept)
 
     def _loss(self, what: str, before: int, left: int) -> SuddenLoss:
-        return loss_error(f"{_TABLE}: {what}", before, left, self.max_loss, _TABLE)
+        return loss_error(what, before, left, self.max_loss, _TABLE)
 
     def _merge(
         self, batch: Sequence[MetricStep], highest: dict[int, int], loader: Loader

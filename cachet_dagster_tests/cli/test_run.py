@@ -113,6 +113,18 @@ def test_an_endpoint_that_failed_says_so_and_keeps_its_rows_while_the_rest_is_lo
     assert "Check the server's log, then run again." in as_a_guest.output
 
 
+def test_a_page_that_wants_a_token_says_so_once_and_names_no_table_that_is_not_there(tmp_path):
+    with DemoServer(page(), api=2, protected=True) as server:
+        said = command("run", tmp_path, CACHET_BASE_URL=server.url)
+
+    assert said.status == 1
+    assert said.output.count(". Their tables are unchanged. Set CACHET_API_TOKEN.") == 1
+    assert "Its tables are unchanged" not in said.output
+    (table,) = re.findall(r"SELECT \* FROM cachet_data\.(\w+) LIMIT", said.output)
+    with duckdb.connect(str(said.folder / "cachet.duckdb"), read_only=True) as connection:
+        assert connection.execute(f"SELECT count(*) FROM cachet_data.{table}").fetchall() == [(1,)]
+
+
 def test_a_dead_server_is_one_sentence_that_names_the_setting(against_a_dead_server):
     assert against_a_dead_server.status == 1
     assert against_a_dead_server.output.count("refuses connections") == 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
 from cachet_dagster.demo import living_world
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.source import TABLES
-from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN, WORLD, serving
+from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN, WORLD, answering, serving
 from cachet_dagster_tests.source.cachet2.test_points import metric_world, point
 from cachet_dagster_tests.truth_cachet2 import differences
 
@@ -60,6 +61,24 @@ def test_points_that_were_deleted_go_with_the_next_load_which_costs_no_more_than
     assert ids == world.ids("metric_points")
     assert (first["rows_deleted"], first["requests"], first["dagster/partition_row_count"]) == (3, 2, 1_496)
     assert (second["rows_deleted"], second["requests"], second["rows_changed"]) == (0, 1, 0)
+
+
+def test_totals_that_points_never_make_up_are_one_sentence_with_the_metrics_for_which_it_is_so(tmp_path):
+    def more(path: str, status: int, document: Any) -> tuple[int, Any] | None:
+        if not path.endswith("/points"):
+            return None
+        document["meta"]["pagination"]["total"] += 1
+        return status, document
+
+    points = [point(number, metric_id=number % 12 % 4 + 1) for number in range(1, 40)]
+    with serving(metric_world(points, metrics=4), middleware=[answering(more)]) as server:
+        project = Project(tmp_path, server.url, TOKEN)
+        project.load_tables("metrics")
+        said = failure(project.load_points())
+
+    assert said.count("different rows where the server names") == 1
+    assert "So it is with metrics 2, 3, 4." in said
+    assert "Everything else is loaded" not in said
 
 
 def test_every_check_of_a_healthy_page_is_green(tmp_path):

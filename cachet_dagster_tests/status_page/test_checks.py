@@ -474,7 +474,7 @@ def test_a_sudden_loss_is_stopped_and_its_check_stays_red_until_it_is_let_throug
         assert copy.sql("SELECT count(*) FROM incidents") == [(222,)]
         assert checks["components", "complete"].passed
         reason = failure(copy.run)
-        assert "incidents held 222 rows and would hold 22: 90% would go at once" in reason
+        assert "incidents held 222 rows and would hold 22: 200 would go at once" in reason
         assert "accept_loss: true" in reason
 
     accepted = copy.tables("incidents", accept_loss=True)["incidents", "complete"]

@@ -207,17 +207,25 @@ def _verified(text: Any, context: RowContext) -> tuple[bool | None, datetime | N
 
 
 def _verified_now(text: str, at: datetime | None, context: RowContext) -> bool:
-    """Return whether a text that has a time of day may be the current time, by that alone if its day is not known."""
-    if at is not None:
-        return _is_now(at, context)
+    """Return whether a text that has a time of day may be the current time, by that alone if its day is not known.
+
+    The hours of a page's date format may go to twelve, whether or not it says which half of the day is meant.
+    """
     clock = _CLOCK.search(text)
     if clock is None:
         return False
     hours, minutes, seconds = map(int, clock[0].split(":"))
+    half_days = 1 <= hours <= 12
+    if at is not None:
+        half = timedelta(hours=12)
+        return any(
+            _is_now(moment, context) for moment in ((at, at - half, at + half) if half_days else (at,))
+        )
     now = context.at.astimezone(context.zone)
     apart = (hours - now.hour) * 3600 + (minutes - now.minute) * 60 + seconds - now.second
     # Across midnight too.
-    apart = (apart + 43_200) % 86_400 - 43_200
+    period = 43_200 if half_days else 86_400
+    apart = (apart + period // 2) % period - period // 2
     return -_BEFORE.total_seconds() <= apart <= _AFTER.total_seconds()
 
 

@@ -570,6 +570,37 @@ def test_whether_a_subscriber_is_verified_is_unknown_where_the_date_alone_is_tol
     assert row["verified_at"] == (datetime(2026, 5, 4, tzinfo=timezone.utc) if verified else None)
 
 
+@pytest.mark.parametrize(
+    "form", ["%B %d %Y %I:%M:%S %p", "%A %d %B %Y %I:%M:%S", "%d-%m-%Y %I:%M:%S", "%d-%m-%Y %H:%M:%S"]
+)
+@pytest.mark.parametrize("hour", [0, 9, 22])
+def test_a_date_format_with_twelve_hours_makes_nobody_verified(form, hour):
+    """It prints a null as the present, and a verification as the first moment of its day."""
+    present = TIME.now().replace(hour=hour, minute=11, second=47, microsecond=0)
+    world = Cachet2World()
+    for number in (1, 2):
+        world.add("subscribers", email=f"{number}@example.com", verified_at=None)
+
+    class Evening(ServerTime):
+        def now(self) -> datetime:
+            return present + self.ahead
+
+    time = Evening()
+
+    def dated(path: str, status: int, document: Any) -> tuple[int, Any] | None:
+        if not path.endswith("/subscribers"):
+            return None
+        for row, at in zip(document["data"], (time.now(), datetime(2026, 5, 4)), strict=True):
+            row["verified_at"] = at.strftime(form)
+        return status, document
+
+    with serving(world, clock=time.now, middleware=[answering(dated)]) as server:
+        read = reader_of(server, sleep=time.sleep).read(["subscribers"])["subscribers"]
+
+    assert read.error is None
+    assert [row["verified"] for row in read.rows["subscribers"]] == [False, True]
+
+
 @pytest.mark.parametrize(("behind", "null"), [(20, True), (-3, True), (300, False), (-60, False)])
 def test_a_null_is_known_by_the_time_of_the_answer_as_long_as_it_took_to_print(behind, null):
     world = Cachet2World()
