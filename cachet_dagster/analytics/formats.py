@@ -22,6 +22,11 @@ _CONTROL = re.compile(
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
+def roughly(share: float) -> str:
+    """Return a share in whole percent, so that what adds up to all of it still does."""
+    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
 def percent(share: float | None) -> str:
     """Return a share from 0 to 1 as percent, cut after two digits, or after three from 99.9 % on."""
     if share is None or math.isnan(share):

@@ -47,6 +47,10 @@ RULES = {
 """`rule` of `hygiene` in words."""
 
 
+EVIDENCE = ("observed", "reported", "inferred", "assumed")
+"""How a status is known: what columns of seconds begin with."""
+
+
 @dataclass(frozen=True)
 class ComponentLine:
     """A component in the month.
@@ -181,9 +185,8 @@ class Report:
     @property
     def evidence(self) -> list[tuple[str, float]]:
         """Each kind of evidence with its share of the month's time."""
-        kinds = ("observed", "reported", "inferred", "assumed")
-        total = sum(self.page_row[f"{kind}_seconds"] or 0 for kind in kinds)
-        return [(kind, (self.page_row[f"{kind}_seconds"] or 0) / total) for kind in kinds] if total else []
+        total = sum(self.page_row[f"{kind}_seconds"] or 0 for kind in EVIDENCE)
+        return [(kind, (self.page_row[f"{kind}_seconds"] or 0) / total) for kind in EVIDENCE] if total else []
 
 
 def collect(figures: Figures, page: str, month: date | None = None, policy: str | None = None) -> Report:
@@ -415,19 +418,40 @@ def _verdict(
     components: Sequence[ComponentLine],
     incidents: Sequence[IncidentLine],
 ) -> str:
-    """Return the month in one sentence, its policy and its coverage within it."""
+    """Return the month in one sentence, its policy and what it rests on within it."""
     if row["uptime"] is None:
         return f"Nothing of {period.name} was measured."
     span = formats.bounds(row["uptime_lower"], row["uptime_upper"])
     figure = formats.percent(row["uptime"])
     certain = "" if span == figure else f" (between {span.replace(' to ', ' and ')})"
-    missed = sum(line.is_met is False for line in components)
-    promised = sum(line.is_met is not None for line in components)
-    kept = ""
-    if promised:
-        kept = f", {missed} of {promised} missed their target" if missed else ", and each kept its target"
     return (
         f"In {period.name} the {formats.count(len(components), 'component')} were up {figure} of the time{certain} by "
-        f"the policy {policy}{kept}; there {'was' if len(incidents) == 1 else 'were'} "
-        f"{formats.count(len(incidents), 'incident')}, and {formats.percent(row['coverage'])} of the time is measured."
+        f"the policy {policy}{kept(components)}; there {'was' if len(incidents) == 1 else 'were'} "
+        f"{formats.count(len(incidents), 'incident')}, and {_basis(row)}."
     )
+
+
+def kept(components: Sequence[ComponentLine]) -> str:
+    """Return how many components kept their targets; empty where nothing is promised."""
+    promised = [line for line in components if line.target is not None and line.is_met is not None]
+    if not promised:
+        return ""
+    missed = sum(not line.is_met for line in promised)
+    doubtful = sum(bool(line.is_met and line.row["uptime_lower"] < (line.target or 0)) for line in promised)
+    if missed:
+        more = f", and {doubtful} more may have" if doubtful else ""
+        return f", {missed} of {len(promised)} missed their target{more}"
+    if doubtful:
+        return f", and none is known to have missed its target, though {doubtful} of {len(promised)} may have"
+    return ", and each kept its target"
+
+
+def _basis(row: Row) -> str:
+    """Return for how much of the time the components' status is known, assumed and unknown."""
+    kinds = {kind: row[f"{kind}_seconds"] or 0.0 for kind in EVIDENCE}
+    measured = sum(kinds.values()) / row["coverage"]
+    assumed = kinds["assumed"] / measured
+    known = f"a status was seen or reported for {formats.roughly(row['coverage'] - assumed)} of the time"
+    taken = f", assumed for {formats.roughly(assumed)}" if assumed else ""
+    unknown = f", unknown for {formats.roughly(1 - row['coverage'])}" if row["coverage"] < 1 else ""
+    return f"{known}{taken}{unknown}"

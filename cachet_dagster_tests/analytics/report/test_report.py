@@ -13,6 +13,7 @@ import pytest
 
 from cachet_dagster.analytics.build import SloTarget
 from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenReport, parse_month, write_report
+from cachet_dagster.analytics.report.content import ComponentLine, kept
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster_tests.analytics.pages import DATASET, Models, Rows, at
 from cachet_dagster_tests.truth import RECORDED_AT, tables
@@ -127,10 +128,28 @@ def test_the_verdict_names_period_policy_and_coverage(report: WrittenReport):
     # 31 of 2 × 744 hours in full and one by 30 %: 1 − 31.3 ÷ 1,488 = 0.97896…
     assert report.report.verdict == (
         "In October 2026 the 2 components were up 97.89 % of the time by the policy statuspage, 1 of 2 missed their "
-        "target; there were 2 incidents, and 100 % of the time is measured."
+        "target; there were 2 incidents, and a status was seen or reported for 2 % of the time, assumed for 98 %."
     )
     assert report.report.verdict in Page(report.html.read_text()).texts
     assert report.report.verdict in report.markdown.read_text()
+
+
+@pytest.mark.parametrize(
+    ("lows", "said"),
+    [
+        ((0.999, 0.9995), ", and each kept its target"),
+        ((0.99, 0.9995), ", and none is known to have missed its target, though 1 of 2 may have"),
+        ((0.9, 0.99), ", 1 of 2 missed their target, and 1 more may have"),
+    ],
+)
+def test_a_target_counts_as_kept_only_where_the_lower_bound_keeps_it(lows: tuple[float, float], said: str):
+    ups = [0.995 if low < 0.95 else 0.9999 for low in lows]
+    lines = [
+        ComponentLine("a", "", {"uptime": up, "uptime_lower": low}, 0.999)
+        for up, low in zip(ups, lows, strict=True)
+    ]
+
+    assert kept(lines) == said
 
 
 def test_components_come_with_uptime_bounds_target_and_budget(report: WrittenReport):
