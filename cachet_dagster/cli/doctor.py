@@ -1,7 +1,7 @@
 """`doctor`: two requests, of a Cachet 2 four, and a report of what a load would find.
 
-A line is red where a run would fail, if only for one endpoint, or go by another setting than the one that was meant,
-and the exit status says whether one is.
+A line is red where a run would fail, if only for one endpoint, or go by a default where something else was wanted, and
+the exit status says whether one is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _report(page: StatusPage, console: Console) -> bool:
         for problem in page.automation.problems:
             line("settings", _said(problem), False)
         for sentence in page.misspelt:
-            line("settings", sentence, False)
+            console.print(f"[yellow]![/yellow] {'settings':12}{sentence}")
         if page.automation.unknown_endpoint:
             return False
         with page.connect(lambda _: None) as connection:

@@ -13,19 +13,25 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+import dlt
 from dlt.common.configuration.container import Container
 from dlt.extract.source import SourceInjectableContext
 
 from .details import ByIdRequest
 from .endpoints import ENDPOINTS, FILLED_BY
 from .errors import CachetError
+from .loss import sudden_loss
 from .points.read import MetricStep, read_points
 from .reader import CachetReader, EndpointRead
+from .resources import merges
 from .rows import Row
 from .settings import CachetSettings
 from .stored import Cursor, delete_stored, destination_query, read_cursors, read_stored, stored_tables
 
 logger = logging.getLogger("cachet_dagster")
+
+MAX_LOSS = 0.5
+"""Share of a metric's points that are deleted at once, as `CACHET_MAX_LOSS` is where nobody sets it."""
 
 
 class Extraction:
@@ -131,9 +137,9 @@ def _delete_gone(step: MetricStep, cursor: Cursor) -> None:
     """Delete what the destination holds of a metric beside the points that were read, where those are all there are.
 
     dlt merges what it is given, and a row that stays would count as one that Cachet has: a point with a past time
-    would then pass for known.
+    would then pass for known. Where most would go at once they stay, since it may be the answer that is wrong.
     """
-    if not step.whole or not cursor.rows:
+    if not step.whole or not cursor.rows or not merges(dlt.current.resource()):
         return
     read = set(step.rows.column("id").to_pylist())
     if sum(number <= cursor.last_id for number in read) == cursor.rows:
@@ -141,6 +147,13 @@ def _delete_gone(step: MetricStep, cursor: Cursor) -> None:
     with destination_query() as query:
         stored = query("metric_points", f"SELECT id FROM {{table}} WHERE metric_id = {step.metric_id:d}")
     gone = sorted({row["id"] for row in stored or []} - read)
-    if gone:
+    if sudden_loss(cursor.rows, cursor.rows - len(gone), MAX_LOSS):
+        logger.warning(
+            "metric %d has lost %d of its %d points, which stay; if it really has, load it with refresh='drop_data'",
+            step.metric_id,
+            len(gone),
+            cursor.rows,
+        )
+    elif gone:
         delete_stored("metric_points", gone)
         logger.info("%d points of metric %d are gone in Cachet and deleted", len(gone), step.metric_id)

@@ -67,6 +67,16 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
     return _resource(table, extract, {"disposition": "merge", "strategy": "upsert"}, table.hints())
 
 
+def merges(resource: DltResource) -> bool:
+    """Return whether a resource merges, as it does unless a run gives it a write disposition of its own."""
+    return _disposes(resource, "merge")
+
+
+def _disposes(resource: DltResource, how: str) -> bool:
+    disposition = resource.write_disposition
+    return how in (disposition, isinstance(disposition, dict) and disposition.get("disposition"))
+
+
 def _resource(
     table: Table, extract: Callable[[], Iterator[Any]], disposition: Any, columns: Any
 ) -> DltResource:
@@ -97,8 +107,6 @@ def _replace_nothing(
     """
     if resource in set_aside:
         resource.apply_hints(write_disposition=set_aside.pop(resource))
-    disposition = resource.write_disposition
-    replaces = "replace" in (disposition, isinstance(disposition, dict) and disposition.get("disposition"))
-    if while_ and replaces:
-        set_aside[resource] = disposition
+    if while_ and _disposes(resource, "replace"):
+        set_aside[resource] = resource.write_disposition
         resource.apply_hints(write_disposition="append")

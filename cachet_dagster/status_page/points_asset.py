@@ -27,8 +27,8 @@ from dagster import (
 from pydantic import Field
 
 from cachet_dagster.source import TABLES, CachetError
+from cachet_dagster.source.loss import SuddenLoss
 from cachet_dagster.warehouse.identity import check_page
-from cachet_dagster.warehouse.loss import SuddenLoss
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 from cachet_dagster.warehouse.quality import Loaded
 
@@ -317,7 +317,8 @@ def _sentences(failed: Mapping[int, CachetError]) -> list[str]:
     alike: dict[str, dict[int, str]] = {}
     for metric_id, error in failed.items():
         sentence = str(error).replace(f"metric {metric_id}", _METRIC)
-        alike.setdefault(re.sub(r"\d[\d,]*", "", sentence), {})[metric_id] = sentence
+        # Counts may differ; what stands in brackets, such as the server's status, tells what happened.
+        alike.setdefault(re.sub(r"(?<![(\d,.])\d[\d,]*", "", sentence), {})[metric_id] = sentence
     found = []
     for same in alike.values():
         first, *others = same

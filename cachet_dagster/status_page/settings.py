@@ -8,7 +8,7 @@ judged where they are used. Both come from a page's own values and, for the page
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -278,18 +278,33 @@ def automation(env_prefix: str | None, given: dict[str, Any]) -> Automation:
 
 
 def misspelt(env_prefix: str, variables: Iterable[str]) -> list[str]:
-    """Return a sentence for each variable that is no setting but resembles one, which would go unheeded.
+    """Return a sentence for each variable that is no setting but spelt nearly as one, which would go unheeded.
 
     Args:
         env_prefix: What the page's variables begin with.
         variables: Names of variables.
     """
-    settings = {*PageSettings.model_fields, *Automation.model_fields, "api_token"}
-    known = {f"{env_prefix}{setting.upper()}" for setting in settings}
-    told = sorted(known - {f"{env_prefix}API_KEY"})
-    return [
-        f"{name} is no setting: did you mean {close[0]}?"
-        for name in sorted(variables)
-        if name.startswith(env_prefix) and name not in known
-        if (close := get_close_matches(name, told, n=1, cutoff=0.85))
-    ]
+    settings = {*PageSettings.model_fields, *Automation.model_fields, "api_token"} - {"api_key"}
+    known = sorted(f"{env_prefix}{setting.upper()}" for setting in settings)
+    heeded = {*known, f"{env_prefix}API_KEY"}
+    found = []
+    for name in sorted(variables):
+        if name.startswith(env_prefix) and name not in heeded:
+            found += [
+                f"{name} is no setting: did you mean {setting}?"
+                for setting in known
+                if _resembles(name, setting)
+            ][:1]
+    return found
+
+
+def _resembles(name: str, setting: str) -> bool:
+    """Return whether each word of a name is nearly that of a setting: another page's token is none of this one's."""
+    words = [*zip(name.split("_"), setting.split("_"), strict=False)]
+    alike = all(SequenceMatcher(None, *pair).ratio() > _ALIKE for pair in words)
+    return name.replace("_", "") == setting.replace("_", "") or (
+        name.count("_") == setting.count("_") and alike
+    )
+
+
+_ALIKE = 0.75

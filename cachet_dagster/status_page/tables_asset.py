@@ -40,12 +40,12 @@ from cachet_dagster.source import (
     table_resource,
 )
 from cachet_dagster.source.errors import told_once
+from cachet_dagster.source.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import Session, load
 from cachet_dagster.warehouse.holds import holds
 from cachet_dagster.warehouse.identity import check_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
-from cachet_dagster.warehouse.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.warehouse.quality import Loaded
 
 from .checks import check_keys, check_results, check_specs

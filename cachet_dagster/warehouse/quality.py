@@ -15,9 +15,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from cachet_dagster.source.endpoints import FILLED_BY
+from cachet_dagster.source.loss import FEW, sudden_loss
 from cachet_dagster.source.tables import Table
 
-from .loss import FEW, sudden_loss
 from .protocol import Session
 
 SHOWN = 10

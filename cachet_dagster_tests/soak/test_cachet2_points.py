@@ -55,5 +55,5 @@ def test_two_hundred_thousand_points_with_one_arriving_at_every_request(database
 
 @settings(max_examples=300, deadline=None)
 @histories
-def test_three_hundred_histories_end_equal_to_the_server(first, loads, end, database) -> None:
-    a_history_ends_equal(first, loads, end, database)
+def test_three_hundred_histories_end_equal_to_the_server(first, loads, end, database, size) -> None:
+    a_history_ends_equal(first, loads, end, database, size)

@@ -407,3 +407,37 @@ def test_a_destination_that_speaks_no_sql_gets_everything_each_time(page: DemoSe
 
     assert received["metric_points"] == 2 * 2 * POINTS
     assert received["incidents"] == 2 * 5
+
+
+# Points that a Cachet 2 has no more
+
+
+def test_most_points_of_a_metric_are_never_deleted_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World.generate(metrics=1, points=40)
+
+    with DemoServer(world, api=2) as server:
+        source = cachet_source(base_url=server.url).with_resources("metric_points")
+        new_pipeline(tmp_path).run(source)
+        for number in world.ids("metric_points")[:30]:
+            world.delete("metric_points", number, hard=True)
+        new_pipeline(tmp_path).run(source)
+        kept = counts(tmp_path / "cachet.duckdb")
+        new_pipeline(tmp_path).run(source, refresh="drop_data")
+
+    assert kept == {"metric_points": 40}
+    assert "metric 1 has lost 30 of its 40 points, which stay" in caplog.text
+    assert counts(tmp_path / "cachet.duckdb") == {"metric_points": 10}
+
+
+def test_a_table_that_points_are_appended_to_loses_none_of_them(tmp_path: Path) -> None:
+    world = World.generate(metrics=1, points=40)
+
+    with DemoServer(world, api=2) as server:
+        source = cachet_source(base_url=server.url).with_resources("metric_points")
+        new_pipeline(tmp_path).run(source, write_disposition="append")
+        world.delete("metric_points", 7, hard=True)
+        new_pipeline(tmp_path).run(source, write_disposition="append")
+
+    assert counts(tmp_path / "cachet.duckdb") == {"metric_points": 79}

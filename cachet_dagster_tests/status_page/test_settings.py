@@ -114,6 +114,20 @@ def test_an_endpoint_to_leave_out_that_is_none_stops_a_run_before_anything_is_as
 
 
 def test_a_variable_that_resembles_a_setting_is_named_with_the_setting_it_resembles() -> None:
-    variables = ["CACHET_API_TOKN", "CACHET_API_TOKEN", "CACHET_API_KEY", "CACHET_BEACON", "OTHER_API_TOKN"]
+    heeded = ["CACHET_API_TOKEN", "CACHET_API_KEY"]
+    of_others = [
+        "CACHET_EU_API_TOKEN",
+        "CACHET_API_TOKEN_FILE",
+        "CACHET_DATABASE_URL",
+        "CACHET_BEACON",
+        "X_API_TOKN",
+    ]
+    meant = {
+        "CACHET_API_TOKN": "CACHET_API_TOKEN",
+        "CACHET_BASEURL": "CACHET_BASE_URL",
+        "CACHET_CONECTIONS": "CACHET_CONNECTIONS",
+    }
 
-    assert misspelt("CACHET_", variables) == ["CACHET_API_TOKN is no setting: did you mean CACHET_API_TOKEN?"]
+    assert misspelt("CACHET_", [*heeded, *of_others, *meant]) == [
+        f"{name} is no setting: did you mean {setting}?" for name, setting in meant.items()
+    ]

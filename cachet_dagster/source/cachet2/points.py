@@ -9,10 +9,10 @@ claim, only push rows onto pages still to come, and what is missed is for the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -30,9 +30,24 @@ NEWEST = 1_000
 take it 0.04 s)."""
 
 
-_CLOCK = timedelta(seconds=3)
-"""How long before or after an answer, by the server's clock, a point must have been posted for it to be certain whether
-it was there: an answer is younger than what it was made of, and both are told in whole seconds."""
+_LONG_AGO = timedelta(seconds=60)
+"""How long before the first answer, by the server's clock, a point must have been posted to be sure to have been there:
+the clocks of PHP and of the web server may differ by half a minute, and an answer is younger than what it holds."""
+
+
+class Found(NamedTuple):
+    """What was read of a metric's points.
+
+    Attributes:
+        pages: Pages, newest first.
+        whole: Whether they hold every point that the metric had when the first one was read.
+        uncertain: Ids on them of points of which it is not certain that they were there then. They are left to the next
+            load, which misses them in its count and reads the metric again.
+    """
+
+    pages: list[Page]
+    whole: bool
+    uncertain: frozenset[int] = frozenset()
 
 
 class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -65,8 +80,8 @@ SHAPE = PointShape(_Point, lambda point: point, lambda points: points, _columns,
 """Points of Cachet 2."""
 
 
-async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> tuple[list[Page], bool]:
-    """Return pages that hold all points that the destination lacks, newest first, and whether they hold all there are.
+async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> Found:
+    """Return pages that hold all points that the destination lacks.
 
     Takes 1 request where fewer than 1,000 points are new, 2 where up to 9,000 are, and 1 more for each 10,000
     points of more new ones, or of a metric that has to be read whole. A metric of up to 1,000 points is always read
@@ -92,18 +107,18 @@ async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> tuple[lis
     else:
         pages = [page]
     if _proven(pages):
-        return pages, True
-    return (pages, False) if _enough(pages, cursor) else await all_pages(read)
+        return Found(pages, whole=True)
+    return Found(pages, whole=False) if _enough(pages, cursor) else await all_pages(read)
 
 
-async def all_pages(read: PageReader) -> tuple[list[Page], bool]:
-    """Return pages that hold every point which the metric had when the first one was read, and whether that is proven.
+async def all_pages(read: PageReader) -> Found:
+    """Return pages that hold every point which the metric had when the first one was read.
 
     Takes a request for each 10,000 points. Points that came later are known by their ids and by when they were
     posted. Points of the same time may fall between two pages, whose order of them differs; so further scans end
     their pages elsewhere, and go on gathering as long as no point was deleted between them. Where points with a past
-    time keep coming, it is not certain of some that they were there at the beginning; no total that fell is taken for
-    no deletion then, and the next load counts again.
+    time keep coming, it is not certain of some that they were there at the beginning; if no total fell then, the rest
+    is taken for all.
 
     Args:
         read: Reads a page.
@@ -116,12 +131,12 @@ async def all_pages(read: PageReader) -> tuple[list[Page], bool]:
         pages = await _downwards(read, BIG_PAGE - scan * (BIG_PAGE // 7))
         alike = bool(gathered) and _still(pages) and ids_on(pages) == ids_on(gathered)
         if _proven(pages) or (alike and len(ids_on(pages)) == pages[0].total):
-            return pages, True
+            return Found(pages, whole=True)
         if _perhaps(pages):
-            return pages, False
+            return Found(pages, whole=False, uncertain=frozenset(_there_before(pages)[1]))
         gathered = [*pages, *gathered] if _only_added(pages, gathered) else pages
         if _proven(gathered):
-            return gathered, True
+            return Found(gathered, whole=True)
     found, named = len(ids_on(gathered)), gathered[0].total
     if found < named:
         raise Moved(f"its pages hold {found:,} different rows where the server names {named:,}")
@@ -155,21 +170,28 @@ def _there_before(pages: Sequence[Page]) -> tuple[set[int], set[int]]:
     """Return the ids on pages of points that were there when the first page was read, and of those that perhaps were.
 
     What was posted since has a higher id than all before. On the first page are those with the highest ids, but for
-    points with a past time: on a later page they are told by `updated_at`, which is when a point was posted.
+    points with a past time. `updated_at` tells when a point was posted: one on a later page was there before if one on
+    the first page was posted after it, or if it was posted long ago.
     """
     first = pages[0]
     highest = max(first.ids, default=0)
     certain, perhaps = {number for number in ids_on(pages) if number <= highest}, set()
-    for page in pages[1:]:
-        higher = [(at, number) for at, number in enumerate(page.ids) if number > highest]
-        times = page.rows.column("updated_at") if higher else []
-        for at, number in higher:
-            posted = timestamp(times[at].as_py(), ZoneInfo("UTC"))
-            if not isinstance(posted, datetime) or first.at is None or abs(posted - first.at) <= _CLOCK:
-                perhaps.add(number)
-            elif posted < first.at:
-                certain.add(number)
+    later = [[at for at, number in enumerate(page.ids) if number > highest] for page in pages[1:]]
+    if not any(later):
+        return certain, perhaps
+    before = max(filter(None, [first.at and first.at - _LONG_AGO, *_posted(first, range(len(first.ids)))]))
+    for page, at in zip(pages[1:], later, strict=True):
+        for where, posted in zip(at, _posted(page, at), strict=True):
+            (certain if posted and posted < before else perhaps).add(page.ids[where])
     return certain, perhaps - certain
+
+
+def _posted(page: Page, at: Iterable[int]) -> Iterator[datetime | None]:
+    """Yield when the points at some positions of a page were posted; None where that cannot be read."""
+    times = page.rows.column("updated_at").to_pylist() if page.ids else []
+    for where in at:
+        posted = timestamp(times[where], ZoneInfo("UTC"))
+        yield posted if isinstance(posted, datetime) else None
 
 
 def _only_added(pages: Sequence[Page], before: Sequence[Page]) -> bool:

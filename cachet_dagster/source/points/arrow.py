@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, groupby, repeat
@@ -306,6 +306,14 @@ def by_id(points: pa.Table) -> pa.Table:
         _, first = np.unique(ids, return_index=True)
         points = points.take(pa.array(first))
     return points
+
+
+def without(points: pa.Table, ids: Collection[int]) -> pa.Table:
+    """Return points but for those with some ids."""
+    if not ids:
+        return points
+    left = np.isin(points.column("id").to_numpy(), np.array([*ids]))
+    return points.filter(pa.array(~left))
 
 
 def split(points: pa.Table, highest: int) -> tuple[pa.Table, pa.Table]:

@@ -32,7 +32,7 @@ from cachet_dagster.source.reader import CachetReader, check_order
 from cachet_dagster.source.rows import Row, RowContext, data_of
 from cachet_dagster.source.stored import Cursor
 
-from .arrow import PageDecoder, PlainPage, PointShape, odd_page, split, table_of
+from .arrow import PageDecoder, PlainPage, PointShape, odd_page, split, table_of, without
 
 STEP_ROWS = 250_000
 """Rows after which what was read is emitted: merging 10,000 at a time costs ten times as much."""
@@ -153,11 +153,15 @@ def sketch(values: Iterable[float | None]) -> str:
 
 
 class _Step(NamedTuple):
-    """Pages to hand over, those that end a metric (newest first), and whether all hold every point that it has."""
+    """Pages to hand over, those that end a metric (newest first), and whether all hold every point that it has.
+
+    `left` are ids on the latter of points that are left to the next load.
+    """
 
     pages: list[Page]
     tail: list[Page]
     whole: bool = False
+    left: frozenset[int] = frozenset()
 
 
 class _PointsRead:
@@ -284,7 +288,7 @@ class _PointsRead:
 
     async def _scan(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
         read = partial(self._page, progress)
-        async for pages, tail, whole in self._strategy.pages(self, read, progress.cursor):
+        async for pages, tail, whole, left in self._strategy.pages(self, read, progress.cursor):
             step = self._step(progress, pages)
             large = bool(pages)
             if large:
@@ -295,6 +299,7 @@ class _PointsRead:
             if tail:
                 # One load for both: it costs more than the few rows.
                 rows, step = step.rows, self._last_step(progress, tail, whole=whole)
+                step.rows = without(step.rows, left)
                 step.rows = pa.concat_tables([rows, step.rows], promote_options="default")
                 del rows
             await steps.put(step)
@@ -327,8 +332,8 @@ class _PointsRead:
     async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
         """Yield what is new by time, all at once."""
         overlap = self._reader.settings.points_overlap * PER_PAGE
-        pages, whole = await cachet2_points.new_pages(read, cursor, overlap)
-        yield _Step([], pages, whole=whole)
+        pages, whole, uncertain = await cachet2_points.new_pages(read, cursor, overlap)
+        yield _Step([], pages, whole, uncertain)
 
     async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
         """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cachet_dagster.source.errors import CachetError
+from .errors import CachetError
 
 FEW = 10
 """Rows whose loss is everyday work, whatever fraction of a table they are."""
