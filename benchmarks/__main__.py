@@ -34,6 +34,22 @@ LIBRARIES = ("aiohttp", "dagster", "dlt", "duckdb", "orjson", "pyarrow")
 console = Console(width=None if sys.stdout.isatty() else 130)
 
 
+def clean_environment(folder: str) -> dict[str, str]:
+    """The environment of a process that is measured: nobody's settings, and dlt's files in a folder of its own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CACHET_", "DAGSTER_", "DLT_", "SOURCES__", "DESTINATION__"))
+    }
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "DLT_DATA_DIR": folder,
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+    }
+
+
 @contextlib.contextmanager
 def server(scenario: Scenario) -> Iterator[str]:
     """A server process with the scenario's world, ready to answer; its address."""
@@ -66,17 +82,7 @@ def contend(contender: str, scenario: Scenario, *urls: str) -> Result | str:
     `urls`: the scenario's server, and one with a few rows of the same kinds.
     """
     with tempfile.TemporaryDirectory(prefix="cachet-bench-") as folder:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("CACHET_", "DAGSTER_", "DLT_", "SOURCES__", "DESTINATION__"))
-        }
-        environment |= {
-            "PYTHONPATH": str(ROOT),
-            "DLT_DATA_DIR": folder,
-            "DAGSTER_DISABLE_TELEMETRY": "1",
-            "RUNTIME__DLTHUB_TELEMETRY": "false",
-        }
+        environment = clean_environment(folder)
         command = [sys.executable, "-m", "benchmarks.contender", contender, folder]
         log = Path(folder, "log")
         with log.open("w") as errors:

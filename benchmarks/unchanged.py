@@ -9,7 +9,6 @@ server that it reads, and ends with the models and a month's report.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import statistics
@@ -20,7 +19,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from .__main__ import ROOT, clean_environment
+
 THIS = "this project, `run` of the demo"
 LEAST = "the least, one table and two runs"
 
@@ -43,16 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     took: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="cachet-bench-") as parent:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("CACHET_", "DAGSTER_", "DLT_", "SOURCES__", "DESTINATION__"))
-        }
-        environment |= {
-            "PYTHONPATH": str(ROOT),
-            "DLT_DATA_DIR": parent,
-            "RUNTIME__DLTHUB_TELEMETRY": "false",
-        }
+        environment = clean_environment(parent)
         folders = {name: Path(parent, str(number)) for number, name in enumerate((THIS, LEAST))}
         for folder in folders.values():
             folder.mkdir()

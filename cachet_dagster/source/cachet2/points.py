@@ -35,6 +35,10 @@ _LONG_AGO = timedelta(seconds=60)
 the clocks of PHP and of the web server may differ by half a minute, and an answer is younger than what it holds."""
 
 
+_ROUNDED = timedelta(seconds=30)
+"""How far the time at which a point was posted may be from what is told of it, since Cachet rounds to half minutes."""
+
+
 class Found(NamedTuple):
     """What was read of a metric's points.
 
@@ -179,7 +183,9 @@ def _there_before(pages: Sequence[Page]) -> tuple[set[int], set[int]]:
     later = [[at for at, number in enumerate(page.ids) if number > highest] for page in pages[1:]]
     if not any(later):
         return certain, perhaps
-    before = max(filter(None, [first.at and first.at - _LONG_AGO, *_posted(first, range(len(first.ids)))]))
+    on_first = (posted - _ROUNDED for posted in _posted(first, range(len(first.ids))) if posted)
+    long_ago = first.at - _LONG_AGO if first.at else datetime.min.replace(tzinfo=timezone.utc)
+    before = max([long_ago, *on_first])
     for page, at in zip(pages[1:], later, strict=True):
         for where, posted in zip(at, _posted(page, at), strict=True):
             (certain if posted and posted < before else perhaps).add(page.ids[where])
