@@ -256,8 +256,8 @@ class StatusPage:
         try:
             settings = replace(self, token=SecretStr("unused"), token_variable=None).settings()
             self._warehouse(settings, lambda _: None)
-            for problem in self.automation.problems:
-                raise problem
+            if self.automation.problems:
+                raise self.automation.problems[0]
         except SettingsError as error:
             raise SettingsError(self.text(error.what), self.text(error.remedy)) from None
 

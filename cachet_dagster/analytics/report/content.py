@@ -449,8 +449,8 @@ def kept(components: Sequence[ComponentLine]) -> str:
 def _basis(row: Row) -> str:
     """Return for how much of the time the components' status is known, assumed and unknown."""
     kinds = {kind: row[f"{kind}_seconds"] or 0.0 for kind in EVIDENCE}
-    measured = sum(kinds.values()) / row["coverage"]
-    assumed = kinds["assumed"] / measured
+    # Coverage is the share of all the time that these kinds make up.
+    assumed = row["coverage"] * kinds["assumed"] / sum(kinds.values())
     known = f"a status was seen or reported for {formats.roughly(row['coverage'] - assumed)} of the time"
     taken = f", assumed for {formats.roughly(assumed)}" if assumed else ""
     unknown = f", unknown for {formats.roughly(1 - row['coverage'])}" if row["coverage"] < 1 else ""
