@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test check doctor bench soak test-ui test-ui-twice test-deploy screenshots clean
+.PHONY: help setup run dev report test check doctor bench soak test-ui test-ui-twice test-deploy docs screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,14 @@ setup: .venv/.ready ## set up .venv
 	fi
 	@touch $@
 
+.venv/.ready-docs: .venv/.ready
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group docs; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group docs; \
+	fi
+	@touch $@
+
 run: setup ## load everything and print what happened; PAGE=name for one page of several
 	@$(BIN)/python -m cachet_dagster run $(if $(PAGE),--page $(PAGE))
 
@@ -73,7 +81,10 @@ test-ui-twice: setup .venv/.ready-browser ## the same, with one more try for wha
 test-deploy: setup .venv/.ready-deploy ## what deploy/ holds, as far as it runs without a cluster; WITHOUT=file leaves one out
 	@$(BIN)/python -m pytest -m deploy cachet_dagster_tests/deploy $(if $(WITHOUT),--deselect=$(WITHOUT))
 
-screenshots: setup .venv/.ready-browser ## the README's pictures, taken from the running program
+docs: setup .venv/.ready-docs ## the documentation as a site in site/, its links checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
+screenshots: setup .venv/.ready-browser ## the pictures of the documentation, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots
 
 bench: setup .venv/.ready-deploy ## side by side with the public recipe and with the floor

@@ -270,7 +270,7 @@ def _by_capabilities(name: str, can: DestinationCapabilitiesContext) -> Strategy
 
 
 def readme_table() -> str:
-    """Return the table of strategies as the README has it."""
+    """Return the table of strategies as the guide to destinations has it."""
     columns = {
         "destination": lambda one: f"{one.title} (`{one.name}`)",
         "points": lambda one: one.merge,

@@ -1,7 +1,7 @@
 """Everything that can be set about reading a Cachet: one typed model, checked when it is made.
 
 It is the one place for names, defaults, units and descriptions: environment variables, the Component's attributes,
-dlt's arguments, the README's table and `doctor` come from it. A message names a setting by its `CACHET_…`
+dlt's arguments, the table of the documentation and `doctor` come from it. A message names a setting by its `CACHET_…`
 variable; `in_terms` puts it in the terms of whoever set it otherwise. A base URL is taken as a person pastes it:
 the page's address, with or without `/api`, with or without a slash.
 """

@@ -1,4 +1,4 @@
-"""The fault matrix as data: each fault, and what is promised for it. The README's table is printed from it.
+"""The fault matrix as data: each fault, and what is promised for it. docs/reliability.md shows it as a table.
 
 One row is one `Case`. What a user reads is a phrase that stands in the error as it is in the table here; no
 phrase means that the load succeeds. The test behind it is `test_matrix.py`.
@@ -825,7 +825,7 @@ CASES: tuple[Case, ...] = (
 
 
 def markdown_table() -> str:
-    """Return the matrix as the README shows it."""
+    """Return the matrix as docs/reliability.md shows it."""
     lines = [
         "| What happens | The request is sent | What you read | What the tables hold afterwards |",
         "|---|---|---|---|",

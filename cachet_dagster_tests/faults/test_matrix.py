@@ -19,7 +19,7 @@ from .loading import contents, differences, load_once, settings, tables_of, trut
 from .matrix import CASES, PATHS, After, Case, Stage, markdown_table
 from .server import FaultServer
 
-README = Path(__file__).parents[2] / "README.md"
+RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 BOUND = 12.0
 """Seconds that a load may take whatever happens: its waits are bounded by the settings of `loading`."""
@@ -121,10 +121,10 @@ def _expected(case: Case, demo: DemoServer) -> dict[str, Any]:
     }
 
 
-def test_the_readme_shows_the_matrix() -> None:
+def test_the_documentation_shows_the_matrix() -> None:
     section = re.search(
-        r"<!-- fault matrix -->\n(.*?)\n<!-- /fault matrix -->", README.read_text(), re.DOTALL
+        r"<!-- fault matrix -->\n(.*?)\n<!-- /fault matrix -->", RELIABILITY.read_text(), re.DOTALL
     )
 
-    assert section is not None, "README.md has the markers of the fault matrix"
+    assert section is not None, "docs/reliability.md has the markers of the fault matrix"
     assert section[1].strip() == markdown_table()

@@ -1,4 +1,4 @@
-"""The samples of plain dlt, in the README and in docstrings, run as they are written; only the address is another."""
+"""The samples of plain dlt, in the guide and in docstrings, run as they are written; only the address is another."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ def docstring_samples() -> dict[str, str]:
     return samples
 
 
-def test_the_readme_s_samples_of_plain_dlt_run_as_written(serve: Serve, tmp_path: Path) -> None:
+def test_the_guides_samples_of_plain_dlt_run_as_written(serve: Serve, tmp_path: Path) -> None:
     page = serve(small())
-    readme = (PACKAGE.parent / "README.md").read_text()
-    section = readme.partition("### In plain dlt")[2].partition("\n## ")[0]
-    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", section)
+    guide = (PACKAGE.parent / "docs" / "guides" / "plain-dlt.md").read_text()
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", guide)
 
     python(
         tmp_path,

@@ -24,7 +24,7 @@ from cachet_dagster_tests.truth import differences
 from .dagster_runs import QUIET, Project, failure, materialized
 
 GUEST = None
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "own-project.md"
 
 
 @pytest.fixture
@@ -345,9 +345,9 @@ def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
     assert seen.asset_observation.metadata["what_happened"].value == "refused: the server wants an API token"
 
 
-def test_the_readmes_asset_of_ones_own_reads_what_was_loaded(project):
+def test_the_guides_asset_of_ones_own_reads_what_was_loaded(project):
     project.load_tables("incidents")
-    (sample,) = re.findall(r"```python\n(# mine.py.*?)```", README.read_text(), re.DOTALL)
+    (sample,) = re.findall(r"```python\n(# mine.py.*?)```", GUIDE.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(sample, names)
     config = names["reader"].connection_config

@@ -1,4 +1,4 @@
-"""The README's pictures, taken from the running program: `make screenshots`."""
+"""The pictures of the documentation, taken from the running program: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ READY = {
 
 
 def main() -> int:
-    """Start the UI on the demo page, wait until all is loaded, and take the pictures into docs/."""
+    """Start the UI on the demo page, wait until all is loaded, and take the pictures into docs/images/."""
     from playwright.sync_api import sync_playwright
 
     if chromium() is None:
         print("There is no Chromium on PATH: install Debian's chromium.")
         return 1
-    docs = PROJECT / "docs"
-    docs.mkdir(exist_ok=True)
+    docs = PROJECT / "docs" / "images"
+    docs.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         dagster_dev(Path(folder), {"CACHET_DATABASE": str(Path(folder) / "cachet.duckdb")}) as address,
@@ -57,7 +57,7 @@ def main() -> int:
             if name == "lineage":
                 _pull_down(page, 260)
             page.screenshot(path=str(docs / f"{name}.png"))
-            print(f"docs/{name}.png")
+            print(f"docs/images/{name}.png")
         page.goto(f"{address}/assets/cachet/report?view=events")
         page.get_by_text("Show Markdown").first.wait_for(timeout=300_000)
         _picture_of_the_report(browser, next(Path(folder).rglob("report.html")), docs / "report.png")
@@ -80,7 +80,7 @@ def _picture_of_the_report(browser: Any, report: Path, picture: Path) -> None:
     page.goto(report.as_uri())
     page.screenshot(path=str(picture))
     page.close()
-    print(f"docs/{picture.name}")
+    print(f"docs/images/{picture.name}")
 
 
 if __name__ == "__main__":

@@ -307,10 +307,10 @@ def test_the_password_is_in_nothing_that_a_load_leaves_and_dlts_dataset_reads_th
     assert dataset("SELECT count(*) FROM metrics").fetchall() == [(1,)]
 
 
-def test_the_readmes_table_is_the_strategies() -> None:
-    readme = Path(cachet_dagster.__file__).parents[1] / "README.md"
+def test_the_guides_table_is_the_strategies() -> None:
+    guide = Path(cachet_dagster.__file__).parents[1] / "docs" / "guides" / "destinations.md"
 
-    assert readme_table() in readme.read_text()
+    assert readme_table() in guide.read_text()
 
 
 def test_keys_that_are_there_twice_are_said_and_the_load_stands(postgres: PostgresServer) -> None:

@@ -52,7 +52,7 @@ def engine(place: Place) -> Iterator[Any]:
 
 
 def test_one_question_has_one_answer_as_dataframe_as_arrow_in_sql_and_in_a_notebook(place: Place) -> None:
-    # As the README has it, from any folder.
+    # As the guide has it, from any folder.
     dataset = dlt.pipeline("cachet_pipeline").dataset()
 
     frame = dataset.incidents.df()
