@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.settings import Automation, PageSettings
 
-DOCS = Path(cachet_dagster.__file__).parents[1] / "docs"
+PROJECT = Path(cachet_dagster.__file__).parents[1]
 
 
 def settings() -> str:
@@ -73,6 +74,16 @@ def _described(table: Table, more: str = "") -> str:
     ]
     text = " ".join(filter(None, (table.description, more)))
     return f"### {table.name}\n\n{text}\n\n{markdown_table(('column', 'type', ''), rows)}\n"
+
+
+def overview() -> str:
+    """Return every table and model with its first sentence."""
+    lines = [
+        f"- `{schema}.{name}`: {re.split(r'[.:;] |[.:;]$', table.description)[0]}."
+        for schema, declared in (("cachet_data", {**TABLES, **HISTORY}), ("cachet_analytics", MODELS))
+        for name, table in declared.items()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def automation() -> str:
@@ -144,10 +155,11 @@ def markdown_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> st
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "settings": settings,
-    "tables": tables,
-    "models": models,
-    "automation": automation,
-    "commands": commands,
+    "docs/reference/settings.md": settings,
+    "docs/reference/tables.md": tables,
+    "docs/reference/models.md": models,
+    "docs/reference/automation.md": automation,
+    "docs/reference/commands.md": commands,
+    "AGENTS.md": overview,
 }
-"""Pages of `docs/reference`, each with what stands between its two markers."""
+"""Files of the documentation, each with what stands between its two markers."""

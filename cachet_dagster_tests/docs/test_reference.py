@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from .reference import DOCS, PAGES
+from .reference import PAGES, PROJECT
 
 BEGIN, END = "<!-- generated -->\n", "<!-- /generated -->\n"
 
@@ -14,7 +14,7 @@ BEGIN, END = "<!-- generated -->\n", "<!-- /generated -->\n"
 @pytest.mark.parametrize("page", PAGES)
 def test_the_reference_is_what_the_code_declares(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")  # as wide as argparse prints help
-    file = DOCS / "reference" / f"{page}.md"
+    file = PROJECT / page
     before, _, rest = file.read_text(encoding="utf-8").partition(BEGIN)
     written, _, after = rest.partition(END)
     generated = PAGES[page]()

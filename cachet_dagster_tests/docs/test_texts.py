@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 import cachet_dagster
+from cachet_dagster_tests.analytics.pages import Models
+from cachet_dagster_tests.truth import RECORDED_AT, tables
 
 PROJECT = Path(cachet_dagster.__file__).parents[1]
 README = PROJECT / "README.md"
-TEXTS = [README, *sorted((PROJECT / "docs").rglob("*.md"))]
+AGENTS = PROJECT / "AGENTS.md"
+TEXTS = [README, AGENTS, *sorted((PROJECT / "docs").rglob("*.md"))]
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(PROJECT)))
 
 
@@ -25,8 +28,9 @@ def named_make_targets(text: Path) -> Iterator[str]:
         yield from re.findall(r"(?m)(?:^|`|&& )make ([a-z-]+)", line)
 
 
-def test_the_readme_has_at_most_200_lines() -> None:
-    assert len(README.read_text(encoding="utf-8").splitlines()) <= 200
+@pytest.mark.parametrize(("text", "lines"), [(README, 200), (AGENTS, 100)], ids=["README", "AGENTS"])
+def test_what_one_reads_first_is_short(text: Path, lines: int) -> None:
+    assert len(text.read_text(encoding="utf-8").splitlines()) <= lines
 
 
 @each_text
@@ -49,3 +53,16 @@ def test_make_commands_exist(text: Path) -> None:
 def test_python_samples_compile(text: Path) -> None:
     for sample in blocks(text, "python"):
         compile(sample, str(text), "exec")
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    """Return the models over the recorded page, as an administrator reads it."""
+    return Models(tables("admin"), as_of=RECORDED_AT)
+
+
+@each_text
+def test_sql_samples_find_rows(text: Path, models: Models) -> None:
+    for sample in blocks(text, "sql"):
+        for query in filter(str.strip, sample.split(";")):
+            assert models.connection.execute(query).fetchall(), query
