@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test check doctor bench soak test-ui test-ui-twice test-deploy docs screenshots clean
+.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy docs screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,8 +61,13 @@ report: setup ## a month of each page as one HTML file: PAGE=cachet MONTH=2026-1
 doctor: setup ## report on the Cachet, the token and the database; PAGE=name as above
 	@$(BIN)/python -m cachet_dagster doctor $(if $(PAGE),--page $(PAGE))
 
-test: setup ## everything that proves the project, on this machine alone
+test: setup ## what a change usually breaks, on this machine alone, in five minutes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-slow: setup ## what `make test` leaves out because it is long
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not soak and not ui and not deploy'
+
+test-all: test-slow test ## both
 
 check: setup ## lint, format, types
 	@$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """The same promises on every destination that runs here; only the place differs.
 
 What is asked of each is in the tests' names; which ran on which is printed at the end (`summary.py`). PostgreSQL or S3
-that cannot be started is an error, never a skip. On the places that take long, all of it is in `make soak`.
+that cannot be started is an error, never a skip. Files and stores take long: they are in `make test-slow`, and
+the longest in `make soak`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,14 @@ no_matter_of_files = pytest.mark.places("duckdb", "postgres")
 """What a Delta table makes no different from what the other tests show of it: there it is in `make soak`."""
 
 
-@pytest.fixture(params=["duckdb", "postgres", "delta", "s3"])
+@pytest.fixture(
+    params=[
+        "duckdb",
+        "postgres",
+        pytest.param("delta", marks=pytest.mark.slow),
+        pytest.param("s3", marks=pytest.mark.slow),
+    ]
+)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Return an empty place of the test's own."""
     here = request.node.get_closest_marker("places")
