@@ -20,8 +20,7 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from dagster_dlt.translator import DltResourceTranslatorData
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, create_model
 
-from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.settings import variable
+from cachet_dagster.source.errors import SettingsError, variable
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.settings import OFF, Automation, PageSettings

@@ -83,7 +83,7 @@ class SloTarget:
             days = ", ".join(map(str, calendars.WINDOWS))
             raise SettingsError(
                 f"{text!r} is no target of uptime",
-                "Set CACHET_SLO_TARGETS to such as component=0.999, component:7=0.9995/90/strict, page=0.99: a share "
+                "Set {slo_targets} to such as component=0.999, component:7=0.9995/90/strict, page=0.99: a share "
                 f"from 0 to 1, then days ({days}) and a policy if need be.",
             )
         scope, number = found["scope"], found["id"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
-from cachet_dagster.source.errors import CachetError, Refused
+from cachet_dagster.source.errors import CachetError, Refused, named
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.status_page.page import Connection, StatusPage
 
@@ -36,7 +36,7 @@ def _report(page: StatusPage, console: Console) -> bool:
         healthy = healthy and good
         mark = "[green]✓[/green]" if good else "[red]✗[/red]"
         console.print(f"{mark} {name:12}", end="")
-        console.print(page.text(text), markup=False)
+        console.print(named(text, page.setting_name), markup=False)
 
     try:
         for problem in page.automation.problems:

@@ -31,7 +31,9 @@ def report(pages: Sequence[StatusPage], month: str | None, policy: str | None) -
                 print_report(console, write_page_report(page, connection, month=chosen, policy=policy))
         except (CachetError, OSError) as error:
             failed = True
-            console.print(page.text(f"{page.name}: {error}"), markup=False, style="red")
+            if isinstance(error, CachetError):
+                error = error.with_setting_names(page.setting_name)
+            console.print(f"{page.name}: {error}", markup=False, style="red")
     return 1 if failed else 0
 
 

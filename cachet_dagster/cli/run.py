@@ -152,6 +152,8 @@ class _PageRun:
         try:
             print_report(self.console, write_page_report(self.page, connection))
         except (CachetError, OSError) as error:
+            if isinstance(error, CachetError):
+                error = error.with_setting_names(self.page.setting_name)
             # What was to be loaded is loaded: a report that cannot be written fails no run.
             self.console.print(f"[yellow]No report was written: {_escaped(str(error))}[/yellow]")
 

@@ -160,7 +160,7 @@ def strategy_for(name: str) -> Strategy:
         found = Destination.from_reference(name)
     except (UnknownDestinationModule, ImportError, ValueError) as error:
         raise SettingsError(
-            f"dlt has no destination {name!r}", f"Set CACHET_DESTINATION to one of: {known}."
+            f"dlt has no destination {name!r}", f"Set {{destination}} to one of: {known}."
         ) from error
     assert found is not None
     can = found.capabilities()
@@ -172,7 +172,7 @@ def strategy_for(name: str) -> Strategy:
     ):
         raise SettingsError(
             f"the destination {name!r} cannot both merge rows and replace tables",
-            f"Set CACHET_DESTINATION to one of: {known}.",
+            f"Set {{destination}} to one of: {known}.",
         )
     return strategy
 

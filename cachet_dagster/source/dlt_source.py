@@ -12,7 +12,7 @@ from dlt.extract import DltResource
 from .errors import SettingsError
 from .extraction import Extraction
 from .resources import metric_points_resource, table_resource
-from .settings import DEFAULT_BASE_URL, ApiVersion, CachetSettings, Emails, in_terms
+from .settings import DEFAULT_BASE_URL, ApiVersion, CachetSettings, Emails
 from .tables import TABLES
 
 
@@ -80,12 +80,12 @@ def cachet_source(
             a token that could read it before fails the load.
     """
     given = locals()
-    wording = _wording()
+    key_of = _key_of()
     try:
         settings = CachetSettings(**{name: given[name] for name in CachetSettings.model_fields})
     except SettingsError as error:
-        raise error.worded(wording) from None
-    extraction = Extraction(settings, full_refresh, wording)
+        raise error.with_setting_names(key_of) from None
+    extraction = Extraction(settings, full_refresh, key_of)
     for name, table in TABLES.items():
         if name == "metric_points":
             yield metric_points_resource(lambda: extraction.points(metric_ids))
@@ -93,7 +93,7 @@ def cachet_source(
             yield table_resource(table, lambda name=name: extraction.rows(name))
 
 
-def _wording() -> Callable[[str], str]:
-    """Return what names the settings in a message as dlt does, by the keys that it looks for."""
+def _key_of() -> Callable[[str], str]:
+    """Return what names a setting as dlt does, by the key that it looks for."""
     key = ".".join(dict.fromkeys(Container()[ConfigSectionContext].sections))
-    return lambda text: in_terms(text, lambda setting: f"{key}.{setting}")
+    return lambda setting: f"{key}.{setting}"

@@ -1,16 +1,32 @@
 """What can go wrong with a Cachet, each said so that a person knows what happened and what to do.
 
 A message has up to four parts, in this order: which endpoint, what happened, what is unchanged, and
-what to set or check. The classes exist where code decides by them; everything else is a CachetError.
+what to set or check. It holds a setting as `{name}`: whoever shows the error to a person puts the name that this
+person knows, by `with_setting_names`; otherwise it is the `CACHET_…` variable. The classes exist where code decides by
+them; everything else is a CachetError.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+PREFIX = "CACHET_"
+
 _Error = TypeVar("_Error", bound="CachetError")
+_SETTING = re.compile(r"\{([a-z][a-z_]+)\}")
+
+
+def variable(setting: str, prefix: str = PREFIX) -> str:
+    """Return the environment variable of a setting."""
+    return f"{prefix}{'api_token' if setting == 'api_key' else setting}".upper()
+
+
+def named(text: str, name_of: Callable[[str], str] = variable) -> str:
+    """Return a text with each `{setting}` in it called as `name_of` calls that setting."""
+    return _SETTING.sub(lambda found: name_of(found[1]), text)
 
 
 class CachetError(Exception):
@@ -34,6 +50,11 @@ class CachetError(Exception):
         self.remedy = remedy
         self.endpoint = endpoint
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The settings that it names, in their order."""
+        return tuple(dict.fromkeys(_SETTING.findall(f"{self.what} {self.remedy}")))
+
     def about(self: _Error, endpoint: str) -> _Error:
         """Return the same error of another endpoint; empty for all of them."""
         error = copy.copy(self)
@@ -41,14 +62,17 @@ class CachetError(Exception):
         error.args = (self.what, self.remedy, endpoint)
         return error
 
-    def worded(self: _Error, wording: Callable[[str], str]) -> _Error:
-        """Return the same error with what happened and what to do put by `wording`."""
+    def with_setting_names(self: _Error, name_of: Callable[[str], str]) -> _Error:
+        """Return the same error with its settings called as `name_of` calls them."""
         error = copy.copy(self)
-        error.what, error.remedy = wording(self.what), wording(self.remedy)
+        error.what, error.remedy = named(self.what, name_of), named(self.remedy, name_of)
         error.args = (error.what, error.remedy, self.endpoint)
         return error
 
     def __str__(self) -> str:
+        return named(self._message())
+
+    def _message(self) -> str:
         subject = f"{self.endpoint}: " if self.endpoint else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         tables = f"{'Their' if _AND in self.endpoint else 'Its'} tables are unchanged."
@@ -74,7 +98,7 @@ _UNCHANGED = {
 class SettingsError(CachetError):
     """A setting is missing or wrong; nothing was requested."""
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.what}. Nothing was requested or changed. {self.remedy}".rstrip()
 
 
@@ -94,7 +118,7 @@ class NotCachet(CachetError):
     """An answer came, but not one that a Cachet gives."""
 
     def __init__(self, what: str, remedy: str = "", endpoint: str = ""):
-        known = "Check that CACHET_BASE_URL leads to a Cachet, and whether that was updated."
+        known = "Check that {base_url} leads to a Cachet, and whether that was updated."
         super().__init__(what, remedy or known, endpoint)
 
 

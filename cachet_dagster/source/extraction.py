@@ -40,13 +40,13 @@ class Extraction:
     Args:
         settings: How to read it.
         full_refresh: Ask for every row by id, and read all points from the start.
-        wording: Puts a message in the terms of whoever made the source.
+        name_of: Setting → what whoever made the source calls it.
     """
 
-    def __init__(self, settings: CachetSettings, full_refresh: bool, wording: Callable[[str], str]):
+    def __init__(self, settings: CachetSettings, full_refresh: bool, name_of: Callable[[str], str]):
         self._settings = settings
         self._full_refresh = full_refresh
-        self._wording = wording
+        self._name_of = name_of
         self._lock = threading.Lock()
         self._current: tuple[SourceInjectableContext, _Reading] | None = None
 
@@ -56,7 +56,7 @@ class Extraction:
         Raises:
             CachetError: They could not be read.
         """
-        with self._worded():
+        with self._named():
             return self._reading().rows(table)
 
     def points(self, metric_ids: Sequence[int] | None) -> Iterator[Any]:
@@ -65,7 +65,7 @@ class Extraction:
         Raises:
             CachetError: A metric's points could not be read.
         """
-        with self._worded():
+        with self._named():
             yield from self._reading().points(metric_ids)
 
     def _reading(self) -> _Reading:
@@ -77,11 +77,11 @@ class Extraction:
             return self._current[1]
 
     @contextlib.contextmanager
-    def _worded(self) -> Iterator[None]:
+    def _named(self) -> Iterator[None]:
         try:
             yield
         except CachetError as error:
-            raise error.worded(self._wording) from error.__cause__
+            raise error.with_setting_names(self._name_of) from error.__cause__
 
 
 class _Reading:

@@ -31,8 +31,8 @@ def loss_error(what: str, before: int, now: int, max_loss: float, endpoint: str)
     """Return the error of what would lose too many rows, a table or part of one, with what lets it through."""
     return SuddenLoss(
         f"{what} held {before:,} rows and would hold {now:,}: {before - now:,} would go at once, more than the share "
-        f"that CACHET_MAX_LOSS allows ({max_loss:g})",
-        "Check CACHET_BASE_URL and what CACHET_API_TOKEN may see. If Cachet has really lost them, run again with "
-        "`accept_loss: true` in the run's config, or set CACHET_MAX_LOSS to 1.",
+        f"that {{max_loss}} allows ({max_loss:g})",
+        "Check {base_url} and what {api_key} may see. If Cachet has really lost them, run again with "
+        "`accept_loss: true` in the run's config, or set {max_loss} to 1.",
         endpoint,
     )

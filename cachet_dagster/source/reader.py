@@ -171,8 +171,8 @@ class CachetReader:
             raise NotCachet(f"{sentence}: {failed.what}", failed.remedy)
         if isinstance(failed, NotFound) and "switched off" in failed.what:
             raise NotCachet(f"{sentence}: its API is switched off", "Enable the API in Cachet's settings.")
-        auto = "" if wanted == "auto" else ", or CACHET_API_VERSION to auto"
-        raise NotCachet(sentence, f"Set CACHET_BASE_URL to the status page's address{auto}.")
+        auto = "" if wanted == "auto" else ", or {api_version} to auto"
+        raise NotCachet(sentence, f"Set {{base_url}} to the status page's address{auto}.")
 
     async def _read(self, endpoints: list[Endpoint]) -> dict[str, EndpointRead]:
         async with self.client:
@@ -214,7 +214,7 @@ class CachetReader:
         if isinstance(error, Refused) and error.status == 401:
             raise Refused(
                 "the server does not know the API token and would answer as to a guest, without hidden rows",
-                "Set CACHET_API_TOKEN to a token that is valid and not expired, or unset it to load as a guest.",
+                "Set {api_key} to a token that is valid and not expired, or unset it to load as a guest.",
             )
         self.token_error = error
         self._trusted = True
@@ -252,7 +252,7 @@ class CachetReader:
             raise CachetError(
                 f"{len(gone):,} stored rows are not shown, and whether they are gone or the server no longer knows the "
                 f"API token cannot be told, since subscribers fails ({self.token_error.what})",
-                "Run again when the server answers subscribers, or unset CACHET_API_TOKEN to load as a guest.",
+                "Run again when the server answers subscribers, or unset {api_key} to load as a guest.",
                 endpoint.name,
             )
 

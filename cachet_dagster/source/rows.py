@@ -56,7 +56,7 @@ def data_of(document: Any, endpoint: str) -> Any:
     if not isinstance(data, (list, dict)):
         raise NotCachet(
             "the answer has no `data`, as Cachet's answers have",
-            "Check that CACHET_BASE_URL is the status page's address.",
+            "Check that {base_url} is the status page's address.",
             endpoint,
         )
     return data

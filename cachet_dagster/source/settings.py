@@ -1,15 +1,14 @@
 """Everything that can be set about reading a Cachet: one typed model, checked when it is made.
 
 It is the one place for names, defaults, units and descriptions: environment variables, the Component's attributes,
-dlt's arguments, the table of the documentation and `doctor` come from it. A message names a setting by its `CACHET_…`
-variable; `in_terms` puts it in the terms of whoever set it otherwise. A base URL is taken as a person pastes it:
-the page's address, with or without `/api`, with or without a slash.
+dlt's arguments, the table of the documentation and `doctor` come from it. A base URL is taken
+as a person pastes it: the page's address, with or without `/api`, with or without a slash.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -29,7 +28,6 @@ from pydantic import (
 from .errors import SettingsError
 
 DEFAULT_BASE_URL = "https://v3.cachethq.io/api"
-PREFIX = "CACHET_"
 
 MIN_HASH_KEY = 16
 """Characters of a key that cannot be guessed as addresses can."""
@@ -43,7 +41,7 @@ Count = Annotated[int, Gt(0)]
 
 
 class SettingsModel(BaseModel):
-    """A model whose errors are one sentence that names the variable to set.
+    """A model whose errors are one sentence that names the setting.
 
     Raises:
         SettingsError: A value cannot be used.
@@ -128,7 +126,7 @@ class CachetSettings(SettingsModel):
         if not (token.isascii() and (token.isprintable() or not token)):
             raise SettingsError(
                 "the API token has characters that no token has",
-                "Copy CACHET_API_TOKEN again from Cachet's settings.",
+                "Copy {api_key} again from Cachet's settings.",
             )
         return SecretStr(token) if token else None
 
@@ -140,7 +138,7 @@ class CachetSettings(SettingsModel):
         except (KeyError, ValueError, OSError) as error:
             raise SettingsError(
                 f"{value!r} is not a time zone",
-                "Set CACHET_TIMEZONE to a name such as UTC or America/New_York.",
+                "Set {timezone} to a name such as UTC or America/New_York.",
             ) from error
         return value
 
@@ -148,20 +146,18 @@ class CachetSettings(SettingsModel):
     @classmethod
     def _bundle(cls, value: str | None) -> str | None:
         if value and not Path(value).is_file():
-            raise SettingsError(
-                f"there is no file {value}", "Set CACHET_CA_BUNDLE to a PEM file of certificates."
-            )
+            raise SettingsError(f"there is no file {value}", "Set {ca_bundle} to a PEM file of certificates.")
         return value or None
 
     @model_validator(mode="after")
     def _hashing(self) -> CachetSettings:
         if self.subscriber_emails == "hash" and len(self.hash_key) < MIN_HASH_KEY:
             raise SettingsError(
-                f"CACHET_SUBSCRIBER_EMAILS is 'hash', for which CACHET_EMAIL_HASH_KEY has to be a secret of "
+                f"{{subscriber_emails}} is 'hash', for which {{email_hash_key}} has to be a secret of "
                 f"{MIN_HASH_KEY} characters or more, and it is "
                 + ("shorter" if self.hash_key else "not set"),
-                "Set CACHET_EMAIL_HASH_KEY to what `openssl rand -hex 32` prints, and keep it: another key gives "
-                "other hashes. Or set CACHET_SUBSCRIBER_EMAILS to omit.",
+                "Set {email_hash_key} to what `openssl rand -hex 32` prints, and keep it: another key gives "
+                "other hashes. Or set {subscriber_emails} to omit.",
             )
         return self
 
@@ -182,26 +178,6 @@ class CachetSettings(SettingsModel):
         return f"{parts.scheme}://{parts.netloc}"
 
 
-def variable(setting: str, prefix: str = PREFIX) -> str:
-    """Return the environment variable of a setting."""
-    return f"{prefix}{'api_token' if setting == 'api_key' else setting}".upper()
-
-
-def in_terms(text: str, term: Callable[[str], str]) -> str:
-    """Return a message with each `CACHET_…` variable put as `term` puts the setting of that name.
-
-    Args:
-        text: A message.
-        term: Setting → what whoever set it calls it.
-    """
-
-    def put(found: re.Match[str]) -> str:
-        name = found[1].lower()
-        return term("api_key" if name == "api_token" else name)
-
-    return re.sub(rf"\b{PREFIX}([A-Z][A-Z_]*[A-Z])\b", put, text)
-
-
 def normalize_base_url(pasted: str) -> str:
     """Return the page's root (`https://host[:port][/path]`, no slash) of an address as a person pastes it.
 
@@ -213,7 +189,7 @@ def normalize_base_url(pasted: str) -> str:
     text = pasted.strip()
     if "://" not in text:
         text = f"https://{text}"
-    remedy = "Set CACHET_BASE_URL to the status page's address, such as https://status.example.com."
+    remedy = "Set {base_url} to the status page's address, such as https://status.example.com."
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -237,7 +213,7 @@ def _explained(model: type[BaseModel], error: ValidationError) -> SettingsError:
     if first["type"] == "extra_forbidden":
         return SettingsError(f"there is no setting {name!r}", f"Set one of: {', '.join(model.model_fields)}.")
     value = first["input"]
-    return SettingsError(f"{variable(name)} is {value!r}", f"Set it to {_wanted(model, name, first)}.")
+    return SettingsError(f"{{{name}}} is {value!r}", f"Set it to {_wanted(model, name, first)}.")
 
 
 def _wanted(model: type[BaseModel], name: str, error: Any) -> str:

@@ -25,6 +25,7 @@ from dagster import (
 )
 
 from cachet_dagster.source import TABLES
+from cachet_dagster.source.errors import named
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Warehouse
 from cachet_dagster.warehouse.quality import PROMISES, Loaded, Promise, Verdict, judged, promises
@@ -66,7 +67,7 @@ def check_specs(page: StatusPage, tables: Sequence[Table]) -> list[AssetCheckSpe
         AssetCheckSpec(
             check,
             asset=page.asset_key(table.name),
-            description=" ".join(promise.says for promise in covered(check, table)),
+            description=named(" ".join(promise.says for promise in covered(check, table)), page.setting_name),
         )
         for table in (tables if page.checks else ())
         for check in CHECKS
@@ -142,7 +143,7 @@ def _result(page: StatusPage, table: Table, check: str, verdicts: Mapping[str, V
         check_name=check,
         passed=not broken,
         severity=_SEVERITY["warn" if severities and "error" not in severities else "error"],
-        description=page.text(" ".join(said)),
+        description=named(" ".join(said), page.setting_name),
         metadata=_metadata(broken),
     )
 

@@ -18,12 +18,11 @@ def connected(page: StatusPage, log: Callable[[str], None]) -> Iterator[Connecti
         with page.connect(log) as connection:
             yield connection
     except CachetError as error:
-        raise Failure(page.text(str(error)), allow_retries=error.retryable) from error
+        told = error.with_setting_names(page.setting_name)
+        raise Failure(str(told), allow_retries=error.retryable) from error
 
 
-def raise_failures(
-    page: StatusPage, failures: Sequence[str], *, loaded_any: bool, retryable: bool = False
-) -> None:
+def raise_failures(failures: Sequence[str], *, loaded_any: bool, retryable: bool = False) -> None:
     """Raise what failed, if anything; `retryable` says whether all of it may pass without a person."""
     if failures:
         counted = Counter(failures)
@@ -31,6 +30,6 @@ def raise_failures(
         more = f"\n… and {len(counted) - 10} more" if len(counted) > 10 else ""
         rest = "Everything else is loaded. " if loaded_any else ""
         raise Failure(
-            page.text(f"{shown}{more}\n{rest}What lies downstream in this run does not run."),
+            f"{shown}{more}\n{rest}What lies downstream in this run does not run.",
             allow_retries=retryable,
         )

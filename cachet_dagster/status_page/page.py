@@ -23,8 +23,8 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from cachet_dagster.source import FILLED_BY, TABLES, table_resource
-from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.settings import PREFIX, CachetSettings, in_terms, variable
+from cachet_dagster.source.errors import PREFIX, SettingsError, named, variable
+from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Warehouse, make_warehouse, place_beside
 
@@ -128,7 +128,7 @@ class StatusPage:
             # What was given is not repeated: it may be the token itself.
             raise SettingsError(
                 f"what the page {self.name} has for its token is not the name of a variable",
-                f"Give {self._term('token_variable')} the name alone, in capitals, such as "
+                f"Give {self.setting_name('token_variable')} the name alone, in capitals, such as "
                 f"{self.name.upper()}_API_TOKEN; not the token, nor {{{{ env.… }}}}, which would be stored in clear.",
             )
 
@@ -245,9 +245,8 @@ class StatusPage:
         problem = self.automation.problem(setting)
         if problem is None:
             return getattr(self.automation, setting).strip() or default, []
-        reason = self.text(
-            f"{problem.what}, which cannot be used: `{default}` is used instead. {problem.remedy}"
-        )
+        problem = problem.with_setting_names(self.setting_name)
+        reason = f"{problem.what}, which cannot be used: `{default}` is used instead. {problem.remedy}"
         _warn_once(reason)
         return default, [reason]
 
@@ -259,7 +258,7 @@ class StatusPage:
             if self.automation.problems:
                 raise self.automation.problems[0]
         except SettingsError as error:
-            raise SettingsError(self.text(error.what), self.text(error.remedy)) from None
+            raise error.with_setting_names(self.setting_name) from None
 
     def place(self) -> tuple[str, str] | None:
         """Return the warehouse and its dataset as they are now; None where a setting cannot be used."""
@@ -269,10 +268,6 @@ class StatusPage:
         except SettingsError:
             return None
         return warehouse.name, warehouse.dataset
-
-    def text(self, message: str) -> str:
-        """Return a message with the settings that it names called as whoever set them calls them."""
-        return in_terms(message, self._term)
 
     def without_token(self, message: str) -> str:
         """Return a message with the API token blotted out, should it be in it."""
@@ -309,7 +304,7 @@ class StatusPage:
             log(sentence)
         if bool(settings.base_url) != bool(self.automation.base_url):
             raise SettingsError(
-                "CACHET_BASE_URL was set or unset since this code location was loaded, and the demo's partitions are "
+                "{base_url} was set or unset since this code location was loaded, and the demo's partitions are "
                 "not those of a page",
                 "Reload the code location.",
             )
@@ -320,7 +315,7 @@ class StatusPage:
         if settings.api_key:
             raise SettingsError(
                 "there is an API token but no Cachet to use it with",
-                "Set CACHET_BASE_URL to the status page's address, or unset CACHET_API_TOKEN for the demo.",
+                "Set {base_url} to the status page's address, or unset {api_key} for the demo.",
             )
         # Imported where it is needed: a configured Cachet takes no web server.
         try:
@@ -328,10 +323,10 @@ class StatusPage:
         except ModuleNotFoundError as error:
             raise SettingsError(
                 f"no Cachet is configured, and the demo's {error.name} is not installed",
-                "Set CACHET_BASE_URL to the status page's address, or install cachet_dagster[demo].",
+                "Set {base_url} to the status page's address, or install cachet_dagster[demo].",
             ) from error
 
-        log("no Cachet is configured (CACHET_BASE_URL): loading the embedded demo page")
+        log("no Cachet is configured ({base_url}): loading the embedded demo page")
         warehouse = self._warehouse(self._for_demo(settings), log)
         with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
             demo = settings.cachet(base_url=server.url, api_key=SecretStr(DEMO_TOKEN))
@@ -367,7 +362,7 @@ class StatusPage:
 
     def _logging(self, log: Log) -> Log:
         def both(message: str) -> None:
-            message = self.text(message)
+            message = named(message, self.setting_name)
             log(message)
             if self.log:
                 self.log(message)
@@ -388,7 +383,8 @@ class StatusPage:
             )
         return SecretStr(token)
 
-    def _term(self, setting: str) -> str:
+    def setting_name(self, setting: str) -> str:
+        """Return what whoever set a setting calls it: a variable, an attribute of the YAML."""
         if setting == "api_key" and self.token_variable:
             return self.token_variable
         if self.terms:

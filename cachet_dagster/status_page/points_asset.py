@@ -94,7 +94,6 @@ def points_asset(page: StatusPage) -> AssetsDefinition:
             if metric_ids:
                 yield from load_metric_points(page, context, connection, metric_ids, config)
             raise_failures(
-                page,
                 [
                     f"{key!r} is no metric's id: remove that partition."
                     for key in keys
@@ -195,14 +194,14 @@ class _PointsRun:
             # Yielded and last: what is only logged is lost where the op then fails.
             yield _points_account(page, self.metrics.values(), recorded.quiet)
         retryable = not self.config.prune and all(error.retryable for error in self.failed.values())
-        raise_failures(page, failures, loaded_any=bool(self.metrics), retryable=retryable)
+        raise_failures(failures, loaded_any=bool(self.metrics), retryable=retryable)
 
     def _load(self, metric_ids: Sequence[int], recorded: _PointsRecords) -> Iterator[AssetMaterialization]:
         # Whatever ends this ends the load with it, its folder and its pipeline.
         with closing(self.points.run(metric_ids, full_refresh=self.config.full_refresh)) as loading:
             for done in loading:
                 if done.error:
-                    self.failed[done.metric_id] = done.error
+                    self.failed[done.metric_id] = done.error.with_setting_names(self.page.setting_name)
                     if isinstance(done.error, SuddenLoss):
                         self.held_back[done.metric_id] = done.before, done.left
                     continue
@@ -224,7 +223,7 @@ class _PointsRun:
             pruned = self.points.prune([*ids])
         except SuddenLoss as error:
             self.held_back |= error.metrics
-            return [str(error)]
+            return [str(error.with_setting_names(self.page.setting_name))]
         self.listed = ids
         self.context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
         return []

@@ -16,8 +16,6 @@ from dagster import (
     SkipReason,
 )
 
-from cachet_dagster.source.settings import variable
-
 from .housekeeping import HOUSEKEEPING, keep_runs
 from .page import StatusPage
 from .partitions import metric_keys
@@ -86,14 +84,16 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 def _housekeeping(page: StatusPage) -> ScheduleDefinition:
     _days, bad = page.usable("keep_runs_days")
     zone, bad_zone = page.usable("schedule_timezone")
-    set_by = f"Delete the page's old runs. After how many days is set by {variable('keep_runs_days')}."
+    set_by = (
+        f"Delete the page's old runs. After how many days is set by {page.setting_name('keep_runs_days')}."
+    )
     return ScheduleDefinition(
         name=page.named(f"{HOUSEKEEPING}_schedule"),
         job_name=page.named(HOUSEKEEPING),
         cron_schedule=HOUSEKEEPING_CRON,
         execution_timezone=zone,
         default_status=DefaultScheduleStatus.RUNNING,
-        description=" ".join([page.text(set_by), *bad, *bad_zone]),
+        description=" ".join([set_by, *bad, *bad_zone]),
     )
 
 
@@ -118,7 +118,7 @@ def _schedule(
         return None
     zone, bad_zone = page.usable("schedule_timezone")
     cron, bad_cron = page.usable(setting)
-    set_by = page.text(f"Its time is set by {variable(setting)}.")
+    set_by = f"Its time is set by {page.setting_name(setting)}."
     return ScheduleDefinition(
         name=page.named(f"{name or job}_schedule"),
         job_name=page.named(job),

@@ -51,7 +51,6 @@ from .run_requests import (
     sync_in_flight,
 )
 
-WEBHOOK = "CACHET_FAILURE_WEBHOOK"
 WEBHOOK_SECONDS = 10.0
 
 _LOCK_SECONDS = 10.0
@@ -233,7 +232,7 @@ def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition
 
 def failure_webhook(page: StatusPage) -> SensorDefinition:
     """Return the sensor that tells a webhook of the page's failed runs, switched on where a setting names one."""
-    setting = page.text(WEBHOOK)
+    setting = page.setting_name("failure_webhook")
 
     @run_failure_sensor(
         name=page.named("failure_webhook"),
@@ -299,7 +298,7 @@ def _poll(
             # It may speak another API since; the next tick finds out.
             memory.api = None
             cursor = memory.text()
-        return SensorResult(skip_reason=page.text(str(error)), cursor=cursor)
+        return SensorResult(skip_reason=str(error.with_setting_names(page.setting_name)), cursor=cursor)
 
 
 def _add_partitions(
@@ -313,7 +312,7 @@ def _add_partitions(
     except OSError as error:
         raise SettingsError(
             f"no lock can be made beside the database {warehouse.name} ({error.strerror})",
-            "Set CACHET_DATABASE to a path in a folder that exists and can be written.",
+            "Set {database} to a path in a folder that exists and can be written.",
         ) from error
     return added
 

@@ -23,7 +23,6 @@ from cachet_dagster.source.settings import (
     Number,
     SettingsModel,
     normalize_base_url,
-    variable,
 )
 
 from .cron import is_cron, is_zone
@@ -143,7 +142,7 @@ class PageSettings(CachetSettings):
         if not value.isidentifier() or not value.islower() or value.endswith("_staging"):
             raise SettingsError(
                 f"the dataset {value!r} is no name that every database takes",
-                "Set CACHET_DATASET to small letters, digits and _, beginning with a letter.",
+                "Set {dataset} to small letters, digits and _, beginning with a letter.",
             )
         return value
 
@@ -216,7 +215,7 @@ class Automation(SettingsModel):
         off = text.lower() == OFF and setting not in _NEVER_OFF
         if not text or off or fits(text):
             return None
-        return SettingsError(f"{variable(setting)} is {text!r}", f"Set it to {wanted}.")
+        return SettingsError(f"{{{setting}}} is {text!r}", f"Set it to {wanted}.")
 
     @property
     def unknown_endpoint(self) -> SettingsError | None:
@@ -225,7 +224,7 @@ class Automation(SettingsModel):
             return None
         names = ", ".join(self.unknown_endpoints)
         return SettingsError(
-            f"{variable('exclude_endpoints')} names {names}, and there is no such endpoint",
+            f"{{exclude_endpoints}} names {names}, and there is no such endpoint",
             f"The endpoints are: {', '.join(ENDPOINTS)}.",
         )
 

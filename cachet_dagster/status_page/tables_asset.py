@@ -141,7 +141,7 @@ class _TablesRun:
         missed = {
             table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
         }
-        context.log.info(page.text(_summary(reads.values(), self.reader.client.request_count)))
+        context.log.info(_summary(reads.values(), self.reader.client.request_count))
         changes = changes_only(context.run) and not failures
         news = self._news(by_table, changes=changes)
         # Dagster takes the events of one op in the order of lineage only.
@@ -161,7 +161,7 @@ class _TablesRun:
             # Yielded and last: what is only logged is lost where the op then fails.
             yield AssetMaterialization(page.asset_key("server"), metadata=self._account(reads, news))
         retryable = not unmade and all(error.retryable for error in failed)
-        raise_failures(page, failures, loaded_any=bool(loaded), retryable=retryable)
+        raise_failures(failures, loaded_any=bool(loaded), retryable=retryable)
 
     def _news(self, by_table: Mapping[str, EndpointRead], *, changes: bool) -> dict[str, str]:
         """Return the tables to record, and the data version of each.
@@ -189,7 +189,7 @@ class _TablesRun:
         """Record why tables were not loaded; not again and again where only changes are recorded."""
         page, context = self.page, self.context
         for table, read in missed.items():
-            key, reason = page.asset_key(table), page.text(_missed(read))
+            key, reason = page.asset_key(table), _missed(read)
             if not (changes_only(context.run) and last_observed(context.instance, key, WHAT) == reason):
                 context.log_event(AssetObservation(key, metadata={WHAT: reason}))
 
@@ -236,7 +236,8 @@ class _TablesRun:
         # A run of checks alone asks Cachet for nothing.
         reads = self.reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
         for read in reads.values():
-            read.error = read.error or self._loss(read)
+            error = read.error or self._loss(read)
+            read.error = error and error.with_setting_names(self.page.setting_name)
         return reads
 
     def _load(self, reads: Collection[EndpointRead]) -> list[EndpointRead]:
@@ -336,7 +337,7 @@ class _TablesRun:
                     "rows": None if missed else self._rows_now(read, table),
                     "requests": read.requests,
                     "seconds": round(read.seconds, 2),
-                    "what_happened": self.page.text(what),
+                    "what_happened": what,
                 }
         return {
             ACCOUNT: MetadataValue.json(account),

@@ -62,7 +62,7 @@ class Database:
         except RuntimeError as error:
             raise SettingsError(
                 f"the database {str(path)!r} is in the home folder of somebody who is not known here",
-                "Set CACHET_DATABASE to a path without ~.",
+                "Set {database} to a path without ~.",
             ) from error
         self.dataset = checked_name("dataset", dataset)
         self.pipeline_name = checked_name("pipeline", pipeline_name)
@@ -73,7 +73,7 @@ class Database:
         if self.path.suffix != ".duckdb" or not re.fullmatch(r"[\w.-]+", self.path.stem):
             raise SettingsError(
                 f"the database {str(path)!r} has a name that dlt cannot find again",
-                "Set CACHET_DATABASE to a path that ends in .duckdb, with no more than letters, digits and any "
+                "Set {database} to a path that ends in .duckdb, with no more than letters, digits and any "
                 "of `_-.` before it.",
             )
         if self.dataset == self.path.stem.lower():
@@ -88,7 +88,7 @@ class Database:
             raise self._unwritable(_reason(error)) from error
         if is_folder:
             raise SettingsError(
-                f"the database {self.path} is a folder", "Set CACHET_DATABASE to a path that ends in .duckdb."
+                f"the database {self.path} is a folder", "Set {database} to a path that ends in .duckdb."
             )
 
     @contextlib.contextmanager
@@ -216,12 +216,12 @@ class Database:
                 if who is None:
                     raise SettingsError(
                         f"the database {self.path} cannot be opened ({_first_line(error)})",
-                        "Check its permissions, or set CACHET_DATABASE to another path.",
+                        "Check its permissions, or set {database} to another path.",
                     ) from error
                 if time.monotonic() >= deadline:
                     raise DatabaseBusy(
                         self._held_by(who),
-                        "Close it there, or set CACHET_LOCK_WAIT to more seconds.",
+                        "Close it there, or set {lock_wait} to more seconds.",
                     ) from error
             if not told:
                 told = True
@@ -236,12 +236,12 @@ class Database:
         except OSError as error:
             raise SettingsError(
                 f"the database {self.path} cannot be read ({_reason(error)})",
-                "Check its permissions, or set CACHET_DATABASE to another path.",
+                "Check its permissions, or set {database} to another path.",
             ) from error
         if kind != b"DUCK":
             raise SettingsError(
                 f"{self.path} is not a DuckDB file",
-                "Set CACHET_DATABASE to a DuckDB file or to a path where there is none.",
+                "Set {database} to a DuckDB file or to a path where there is none.",
             )
 
     def _held_by(self, who: str) -> str:
@@ -252,7 +252,7 @@ class Database:
     def _unwritable(self, why: str) -> SettingsError:
         return SettingsError(
             f"the database {self.path} cannot be written ({why})",
-            "Set CACHET_DATABASE to a path in a folder that exists and can be written.",
+            "Set {database} to a path in a folder that exists and can be written.",
         )
 
 
@@ -264,7 +264,7 @@ def _translated(database: Database, lock: Any) -> Iterator[None]:
         except LockTimeout:
             raise DatabaseBusy(
                 database._held_by("another run"),
-                "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
+                "Run again when it is done, or set {lock_wait} to more seconds.",
             ) from None
         except OSError as error:
             raise database._unwritable(_reason(error)) from error

@@ -48,8 +48,8 @@ def check_page(query: Query, address: str, moved_from: str | None, where: str) -
         return held
     raise AnotherPage(
         f"{where} holds {held}, and {address} is another page",
-        "Set CACHET_DATABASE or CACHET_DATASET to another one for it; if it is the same page under a new address, "
-        f"set CACHET_MOVED_FROM to {held}.",
+        "Set {database} or {dataset} to another one for it; if it is the same page under a new address, "
+        f"set {{moved_from}} to {held}.",
     )
 
 

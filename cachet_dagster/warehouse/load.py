@@ -40,7 +40,7 @@ _OLD_RECORDS = 10_000
 class LoadFailed(CachetError):
     """dlt could not load the package; each table is as it was, or replaced whole."""
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.what}. Each table is whole: as it was, or as it was read now. {self.remedy}".rstrip()
 
 

@@ -223,9 +223,9 @@ def no_sudden_loss(session: Session, table: Table, loaded: Loaded) -> Verdict:
         sql = _POINTS_OF_EACH.format(table=session.table(table.name))
     return Verdict(
         False,
-        f"{before:,} rows before, {now:,} now: {lost / before:.0%} would go, and are kept. Check CACHET_BASE_URL and "
-        "what CACHET_API_TOKEN may see. If Cachet has really lost them, run again with `accept_loss: true` in the "
-        f"run's config. CACHET_MAX_LOSS (now {loaded.max_loss:g}) says which fraction may go.",
+        f"{before:,} rows before, {now:,} now: {lost / before:.0%} would go, and are kept. Check {{base_url}} and "
+        "what {api_key} may see. If Cachet has really lost them, run again with `accept_loss: true` in the "
+        f"run's config. {{max_loss}} (now {loaded.max_loss:g}) says which fraction may go.",
         found=lost,
         rows=rows,
         sql=sql,
@@ -316,7 +316,7 @@ def times_not_in_the_future(session: Session, table: Table, loaded: Loaded) -> V
     return Verdict(
         False,
         f"{_n(found, 'time')} {'lies' if found == 1 else 'lie'} beyond the server's clock ({clock}): "
-        f"{_keys(table, rows)}. If they are hours off, set CACHET_TIMEZONE to the time zone of the server.",
+        f"{_keys(table, rows)}. If they are hours off, set {{timezone}} to the time zone of the server.",
         "warn",
         found=found,
         rows=rows,
@@ -363,7 +363,7 @@ PROMISES = (
     ),
     Promise(
         "no_sudden_loss",
-        f"A load costs the table no more than the fraction CACHET_MAX_LOSS of its rows (fewer than {FEW} rows "
+        f"A load costs the table no more than the fraction {{max_loss}} of its rows (fewer than {FEW} rows "
         "may always go).",
         _replaced,
         no_sudden_loss,

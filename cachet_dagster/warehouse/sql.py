@@ -154,7 +154,7 @@ class SqlWarehouse:
     def _busy(self) -> DatabaseBusy:
         return DatabaseBusy(
             f"another run held {self.name}{f' for {self.wait:g} s' if self.wait else ''}",
-            "Run again when it is done, or set CACHET_LOCK_WAIT to more seconds.",
+            "Run again when it is done, or set {lock_wait} to more seconds.",
         )
 
     def _beside(self, what: str) -> Path:

@@ -18,7 +18,7 @@ import cachet_dagster
 from cachet_dagster.analytics.tables import HISTORY, MODELS
 from cachet_dagster.cli import COMMANDS, main
 from cachet_dagster.source.endpoints import FILLED_BY
-from cachet_dagster.source.settings import variable
+from cachet_dagster.source.errors import variable
 from cachet_dagster.source.tables import TABLES, Table
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from cachet_dagster.source import CachetSettings
-from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.settings import in_terms, normalize_base_url, variable
+from cachet_dagster.source.errors import CachetError, SettingsError, variable
+from cachet_dagster.source.settings import normalize_base_url
 
 some_label = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
 some_host = st.one_of(
@@ -122,12 +122,14 @@ def test_a_setting_that_cannot_be_used_is_one_sentence_that_names_it(
 
 
 def test_a_message_names_settings_as_whoever_set_them_calls_them() -> None:
-    message = "Set CACHET_MAX_WAIT to more seconds, or CACHET_API_TOKEN; CACHETS stay."
+    error = CachetError("too slow", "Set {max_wait} to more seconds, or {api_key}.", "metrics")
 
-    assert in_terms(message, "`{}`".format) == "Set `max_wait` to more seconds, or `api_key`; CACHETS stay."
-    assert in_terms(message, lambda name: variable(name, "ACME_")) == (
-        "Set ACME_MAX_WAIT to more seconds, or ACME_API_TOKEN; CACHETS stay."
-    )
+    assert error.settings == ("max_wait", "api_key")
+    assert str(error).endswith("Set CACHET_MAX_WAIT to more seconds, or CACHET_API_TOKEN.")
+    in_yaml = error.with_setting_names("`{}`".format)
+    assert str(in_yaml).endswith("Set `max_wait` to more seconds, or `api_key`.")
+    of_acme = error.with_setting_names(lambda name: variable(name, "ACME_"))
+    assert str(of_acme).endswith("Set ACME_MAX_WAIT to more seconds, or ACME_API_TOKEN.")
 
 
 def test_a_key_that_can_be_guessed_is_refused_and_not_said() -> None:

@@ -300,8 +300,8 @@ class CachetClient:
         capped_for = self._cap.opens_in if self._cap else 0.0
         if capped_for > opens_in:
             return Unreachable(
-                f"CACHET_REQUESTS_PER_MINUTE allows nothing for {capped_for:.0f} s, and a request may wait {bound}",
-                "Set it to more requests, or CACHET_MAX_WAIT to more seconds.",
+                f"{{requests_per_minute}} allows nothing for {capped_for:.0f} s, and a request may wait {bound}",
+                "Set it to more requests, or {max_wait} to more seconds.",
                 endpoint,
             )
         if not opens_in:
@@ -312,7 +312,7 @@ class CachetClient:
             )
         return Unreachable(
             f"the server's rate limit grants nothing for {opens_in:.0f} s, and a request may wait {bound}",
-            "Run again later, or set CACHET_MAX_WAIT to more seconds.",
+            "Run again later, or set {max_wait} to more seconds.",
             endpoint,
         )
 
@@ -337,13 +337,13 @@ class CachetClient:
                     self.requests[endpoint] += 1
             except aiohttp.InvalidURL:
                 raise NotCachet(
-                    f"{settings.origin} is not an address", "Check CACHET_BASE_URL.", endpoint
+                    f"{settings.origin} is not an address", "Check {base_url}.", endpoint
                 ) from None
             except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
                 raise fault(error, url, settings, endpoint, allowed) from None
         raise NotCachet(
             f"{settings.origin} redirects in a circle",
-            "Set CACHET_BASE_URL to the status page's address.",
+            "Set {base_url} to the status page's address.",
             endpoint,
         )
 
@@ -358,7 +358,7 @@ class CachetClient:
             where = f"{target.scheme}://{target.host}" if target.host else "nowhere"
             raise NotCachet(
                 f"{self.settings.origin} redirects to {where}, where the token is not sent",
-                "If that is your status page, set CACHET_BASE_URL to it.",
+                "If that is your status page, set {base_url} to it.",
                 endpoint,
             )
         return target
@@ -401,7 +401,7 @@ class CachetClient:
     def _too_large(self, endpoint: str) -> NotCachet:
         return NotCachet(
             f"an answer is larger than {self.settings.max_body:,} bytes",
-            "If that is right, set CACHET_MAX_BODY to more bytes.",
+            "If that is right, set {max_body} to more bytes.",
             endpoint,
         )
 
@@ -431,16 +431,16 @@ class CachetClient:
     def _refused(self, status: int, endpoint: str) -> Refused:
         if self.settings.api_key is None:
             what = "the server wants an API token" if status == 401 else "the server lets no guest read it"
-            return Refused(what, "Set CACHET_API_TOKEN.", endpoint, status=status)
+            return Refused(what, "Set {api_key}.", endpoint, status=status)
         if status == 401:
             return Refused(
                 "the server does not accept the API token",
-                "Set CACHET_API_TOKEN to a token that is valid and not expired.",
+                "Set {api_key} to a token that is valid and not expired.",
                 endpoint,
             )
         return Refused(
             "the API token lacks the ability for it",
-            f"Set CACHET_API_TOKEN to a token with the ability {endpoint}.manage, or with all abilities.",
+            f"Set {{api_key}} to a token with the ability {endpoint}.manage, or with all abilities.",
             endpoint,
             status=status,
         )
@@ -469,7 +469,7 @@ def _verification(settings: CachetSettings) -> ssl.SSLContext | bool:
     except (ssl.SSLError, OSError) as error:
         raise SettingsError(
             f"the file {settings.ca_bundle} holds no certificates that can be read",
-            "Set CACHET_CA_BUNDLE to a PEM file of certificates.",
+            "Set {ca_bundle} to a PEM file of certificates.",
         ) from error
 
 
@@ -487,7 +487,7 @@ def _parsed(headers: Mapping[str, str], body: bytes, endpoint: str, base_url: st
     if "json" not in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<":
         raise NotCachet(
             f"{base_url} answers {status} with something that is not Cachet's API",
-            "Set CACHET_BASE_URL to the status page's address.",
+            "Set {base_url} to the status page's address.",
             endpoint,
         )
     # Hostile text is repaired rather than refused: invalid UTF-8 and lone surrogates become U+FFFD.

@@ -87,7 +87,7 @@ class RequestCap:
             if now - self._announced < self._window:
                 return ""
             self._announced = now
-            return f"waiting {math.ceil(pause)} s for CACHET_REQUESTS_PER_MINUTE"
+            return f"waiting {math.ceil(pause)} s for the cap on requests a minute"
 
     def _opens_in(self, now: float) -> float:
         full = len(self._sent) == self.requests

@@ -15,12 +15,12 @@ from yarl import URL
 from cachet_dagster.source.errors import CertificateInvalid
 from cachet_dagster.source.settings import CachetSettings
 
-_CA_REMEDY = "For a private CA set CACHET_CA_BUNDLE to a file with its certificates."
+_CA_REMEDY = "For a private CA set {ca_bundle} to a file with its certificates."
 _TLS_REMEDIES = {
     "self-signed certificate": _CA_REMEDY,
     "unable to get": _CA_REMEDY,
     "expired": "Renew the server's certificate, or check this machine's clock.",
-    "mismatch": "Set CACHET_BASE_URL to a name that the certificate is for.",
+    "mismatch": "Set {base_url} to a name that the certificate is for.",
 }
 
 
@@ -65,13 +65,13 @@ def fault(
         return _invalid_certificate(settings.origin, error.certificate_error, endpoint)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return TransportError(
-            f"there is no host {url.host}", "Check CACHET_BASE_URL, or this machine's name resolution."
+            f"there is no host {url.host}", "Check {base_url}, or this machine's name resolution."
         )
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         reason = str(getattr(error.os_error, "reason", None) or error.os_error).replace("_", " ").lower()
         return TransportError(
             f"{place} does not speak TLS properly ({reason})",
-            "Check whether CACHET_BASE_URL has to begin with http:// or has the right port.",
+            "Check whether {base_url} has to begin with http:// or has the right port.",
         )
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return TransportError(
@@ -81,7 +81,7 @@ def fault(
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportError(
             f"{place} {_refusal(error.os_error)}",
-            "Check that the server runs and that CACHET_BASE_URL has its address and port.",
+            "Check that the server runs and that {base_url} has its address and port.",
         )
     if isinstance(error, asyncio.TimeoutError):
         return _timeout(error, place, settings, allowed)
@@ -94,12 +94,12 @@ def _timeout(error: Exception, place: str, settings: CachetSettings, allowed: fl
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return TransportError(
             f"no connection to {place} within {settings.connect_timeout:g} s",
-            "Check CACHET_BASE_URL and the network, or set CACHET_CONNECT_TIMEOUT to more seconds.",
+            "Check {base_url} and the network, or set {connect_timeout} to more seconds.",
         )
-    variable = "CACHET_TIMEOUT" if allowed == settings.timeout else "CACHET_MAX_WAIT"
+    setting = "{timeout}" if allowed == settings.timeout else "{max_wait}"
     return TransportError(
         f"no whole answer within {allowed:.3g} s",
-        f"Check the server's load and the network, or set {variable} to more seconds.",
+        f"Check the server's load and the network, or set {setting} to more seconds.",
     )
 
 
