@@ -28,6 +28,7 @@ import sqlglot
 
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.tables import COMPONENT_STATUS, TABLES, Table
+from cachet_dagster.source.types import TYPES
 
 from . import calendars
 from .engines import Engine
@@ -42,15 +43,6 @@ SEVERITY = (1, 5, 6, 2, 3, 4)
 """Component statuses from the least severe to the most, as Cachet has them."""
 
 _LONGEST = timedelta(days=366 * 20)
-_TYPES = {
-    "bigint": "BIGINT",
-    "text": "TEXT",
-    "bool": "BOOLEAN",
-    "double": "DOUBLE",
-    "timestamp": "TIMESTAMPTZ",
-    "date": "DATE",
-    "json": "JSON",
-}
 
 
 @dataclass(frozen=True)
@@ -281,7 +273,7 @@ class _Build:
             return
         if table.name in self._made:
             self._engine.execute(f"DROP TABLE {self._table(table.name)} CASCADE")
-        columns = ", ".join(f'"{column.name}" {_TYPES[column.data_type]}' for column in table.columns)
+        columns = ", ".join(f'"{column.name}" {TYPES[column.data_type].sql}' for column in table.columns)
         self._engine.execute(self._names.rendered(f"CREATE TABLE analytics.{table.name} ({columns})"))
         self._describe("TABLE", table)
 
@@ -323,7 +315,7 @@ class _Build:
     def _select(self, table: Table) -> str:
         """Return a model's SQL, its columns in declared order and type."""
         columns = ", ".join(
-            f'CAST(m."{column.name}" AS {_TYPES[column.data_type]}) AS "{column.name}"'
+            f'CAST(m."{column.name}" AS {TYPES[column.data_type].sql}) AS "{column.name}"'
             for column in table.columns
         )
         return self._names.rendered(
@@ -369,7 +361,7 @@ def model_sql(name: str) -> str:
 
 def _empty(table: Table) -> str:
     columns = ", ".join(
-        f'CAST(NULL AS {_TYPES[column.data_type]}) AS "{column.name}"' for column in table.columns
+        f'CAST(NULL AS {TYPES[column.data_type].sql}) AS "{column.name}"' for column in table.columns
     )
     return f"SELECT {columns} WHERE 1 = 0"
 

@@ -18,6 +18,7 @@ from dlt.extract import DltResource
 from cachet_dagster.source import CachetReader, EndpointRead, table_resource
 from cachet_dagster.source.rows import Query, Row
 from cachet_dagster.source.tables import Column
+from cachet_dagster.source.types import TYPES
 
 from .tables import HISTORY
 
@@ -83,8 +84,6 @@ RECORDED = (
 # What a caller is sure to see at least, and may have seen at most.
 _AT_LEAST = {"guest": 0, "unproven": 0, "token": 1, "full": 2}
 _AT_MOST = {**_AT_LEAST, "unproven": 2}
-
-_PYTHON_TYPES = {"bigint": int, "text": str, "bool": bool, "timestamp": datetime}
 
 
 @dataclass
@@ -256,7 +255,7 @@ def _fitting(value: Any, column: Column) -> Any:
     """Return a value as it comes back from the database: what does not fit the column is null there."""
     if isinstance(value, bool) and column.data_type == "bigint":
         return int(value)
-    return value if isinstance(value, _PYTHON_TYPES[column.data_type]) else None
+    return value if isinstance(value, TYPES[column.data_type].python) else None
 
 
 def _utc(value: Any) -> Any:

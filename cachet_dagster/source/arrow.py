@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
@@ -29,23 +28,8 @@ from dlt.extract.items_transform import LimitItem
 
 from .rows import Row, fitted
 from .tables import Table
+from .types import TYPES, arrow_schema
 
-_ARROW = {
-    "bigint": pa.int64(),
-    "text": pa.string(),
-    "bool": pa.bool_(),
-    "double": pa.float64(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "json": pa.string(),
-}
-_PYTHON = {
-    "bigint": {int},
-    "text": {str},
-    "bool": {bool},
-    "double": {float, int},
-    "timestamp": {datetime},
-    "json": {dict, list},
-}
 _OWN = {"_dlt_load_id": dlt_load_id_column(), "_dlt_id": dlt_id_column()}
 
 # dlt has no Arrow type that it reads as json, and warns of text where json is declared, which is how it
@@ -96,7 +80,7 @@ def items_of(rows: Sequence[Row], table: Table, load_id: str) -> Iterator[Any]:
 def _sorted_out(rows: Sequence[Row], table: Table) -> tuple[Sequence[Row], Sequence[Row]]:
     """Return the rows that hold what is declared, and the others."""
     kinds = {
-        column.name: _PYTHON[column.data_type] | (set() if column.name in table.key else {type(None)})
+        column.name: {*TYPES[column.data_type].python, *(() if column.name in table.key else (type(None),))}
         for column in table.columns
     }
     # Rows of a table are much alike: each of the few kinds of them is looked at once.
@@ -124,18 +108,15 @@ def _fits(shape: tuple[Any, ...], kinds: Mapping[str, set[type]]) -> bool:
 
 
 def _arrow(rows: Sequence[Row], table: Table, load_id: str) -> pa.Table:
-    fields = [
-        pa.field(column.name, _ARROW[column.data_type], nullable=column.name not in table.key)
-        for column in table.columns
-    ]
+    schema = arrow_schema(table)
     arrays: list[pa.Array] = []
-    for column, field in zip(table.columns, fields, strict=True):
+    for column, field in zip(table.columns, schema, strict=True):
         values = _values(rows, column.name)
         if column.data_type == "json":
             values = [None if value is None else orjson.dumps(value).decode() for value in values]
         arrays.append(pa.array(values, field.type))
     own = [pa.repeat(load_id, len(rows)), pa.array(generate_dlt_ids(len(rows)))]
-    fields += [pa.field(name, pa.string(), nullable=False) for name in _OWN]
+    fields = [*schema, *(pa.field(name, pa.string(), nullable=False) for name in _OWN)]
     return pa.table([*arrays, *own], schema=pa.schema(fields))
 
 

@@ -9,15 +9,9 @@ import duckdb
 import pyarrow as pa
 
 from cachet_dagster.source.rows import Row
+from cachet_dagster.source.types import TYPES
 
-_DATA_TYPES = {
-    "BIGINT": "bigint",
-    "VARCHAR": "text",
-    "BOOLEAN": "bool",
-    "DOUBLE": "double",
-    "TIMESTAMP WITH TIME ZONE": "timestamp",
-    "JSON": "json",
-}
+_DATA_TYPES = {mapping.duckdb: data_type for data_type, mapping in TYPES.items()}
 
 
 class DuckDBSession:

@@ -24,19 +24,14 @@ import pyarrow.compute as pc
 
 from cachet_dagster.source.rows import Row, storable, timestamp
 from cachet_dagster.source.tables import TABLES
+from cachet_dagster.source.types import TYPES, arrow_schema
 
-_TYPES = {"bigint": pa.int64(), "double": pa.float64(), "timestamp": pa.timestamp("us", "UTC")}
-SCHEMA = pa.schema(
-    [
-        pa.field(column.name, _TYPES[column.data_type], nullable=column.name != "id")
-        for column in TABLES["metric_points"].columns
-    ]
-)
+SCHEMA = arrow_schema(TABLES["metric_points"])
 """Arrow schema of points; it matches the column hints, or dlt would warn once for each batch."""
 
 
 _NUMBERS, _VALUES, _TIMES = (
-    [at.name for at in SCHEMA if at.type == kind] for kind in (pa.int64(), pa.float64(), _TYPES["timestamp"])
+    [at.name for at in SCHEMA if at.type == TYPES[kind].arrow] for kind in ("bigint", "double", "timestamp")
 )
 _YEARS = range(-62_135_596_800_000_000, 253_402_300_800_000_000)
 """Microseconds since 1970 of the years 1 to 9999."""
