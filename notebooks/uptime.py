@@ -17,10 +17,10 @@ def _():
     import marimo as mo
 
     from cachet_dagster.analytics import formats
-    from cachet_dagster.analytics.report import Figures, pictures
+    from cachet_dagster.analytics.report import Figures, pictures, queries
     from cachet_dagster.warehouse import Database
 
-    return Database, Figures, Path, formats, mo, os, pictures
+    return Database, Figures, Path, formats, mo, os, pictures, queries
 
 
 @app.cell
@@ -38,8 +38,8 @@ def _(Database, Figures, Path, os):
 
 
 @app.cell
-def _(ask, mo, pictures):
-    _components = ask(pictures.components)
+def _(ask, mo, queries):
+    _components = ask(queries.components)
     _policies = ask(
         lambda figures: figures.rows("SELECT p.* FROM analytics.uptime_policies AS p ORDER BY p.policy")
     )

@@ -4,18 +4,12 @@
 Each chart's title asks one question and the line below it answers.
 """
 
+from .colours import STYLE
 from .incidents import MonthDurations, Span, durations, overlap, weekday_hour
 from .metrics import Band, metric_band
-from .svg import STYLE, Chart
-from .uptime import (
-    ComponentDays,
-    DayShare,
-    MonthUptime,
-    budget_burn_down,
-    monthly_uptime,
-    uptime_bars,
-    uptime_calendar,
-)
+from .svg import Chart
+from .targets import MonthUptime, budget_burn_down, monthly_uptime
+from .uptime import ComponentDays, DayShare, uptime_bars, uptime_calendar
 
 __all__ = [
     "STYLE",

@@ -9,7 +9,8 @@ from datetime import date, datetime
 
 from cachet_dagster.analytics.formats import brief, count, day, duration, month
 
-from .svg import HEAD, MARGIN, STATUS_CLASSES, WIDTH, Chart, Drawing, Mark, empty
+from .colours import STATUS_CLASSES
+from .svg import HEAD, MARGIN, WIDTH, Chart, Drawing, Mark, empty
 
 _MARKS = (
     *((60 * number, f"{number} min") for number in (1, 2, 5, 10, 20)),
@@ -157,26 +158,24 @@ def weekday_hour(counts: Mapping[tuple[int, int], int], *, zone: str = "UTC") ->
     for weekday, name in enumerate(_WEEKDAYS):
         drawing.text(MARGIN, top + weekday * tall + 17, name, "small soft")
         for hour in range(24):
-            level = math.ceil(4 * counts.get((weekday, hour), 0) / max(most, 4))
+            level = _level(counts.get((weekday, hour), 0), most)
             colour = f"scale-{level}" if level else "track"
             levels.setdefault(colour, []).append((left + hour * cell, top + weekday * tall))
     for colour, corners in levels.items():
-        drawing.squares(corners, cell - 2, tall - 2, colour, pitch=cell)
+        drawing.squares(corners, cell - 2, tall - 2, colour)
     for weekday in range(7):
         y = top + weekday * tall + 16.5
-        for ink, of_ink in (("on-light", range(1, 3)), ("on-dark", range(3, 5))):
-            found = [
-                (left + (hour + 0.5) * cell - 1, counts[weekday, hour])
-                for hour in range(24)
-                if math.ceil(4 * counts.get((weekday, hour), 0) / max(most, 4)) in of_ink
-            ]
-            classes = f"middle small figure {ink}"
-            few = [(x, amount) for x, amount in found if amount < 10]
-            drawing.digits([x for x, _ in few], y, [amount for _, amount in few], classes)
-            for x, amount in found:
-                if amount >= 10:
-                    drawing.text(x, y, amount, classes)
+        for hour in range(24):
+            amount = counts.get((weekday, hour), 0)
+            if amount:
+                ink = "on-dark" if _level(amount, most) > 2 else "on-light"
+                drawing.text(left + (hour + 0.5) * cell - 1, y, amount, f"middle small figure {ink}")
     return drawing.chart(top + 7 * tall + 18)
+
+
+def _level(amount: int, most: int) -> int:
+    """Return how dark an hour is drawn, from 0 to 4."""
+    return math.ceil(4 * amount / max(most, 4))
 
 
 def _weekday_answer(counts: Mapping[tuple[int, int], int], total: int, zone: str) -> str:
@@ -237,7 +236,8 @@ def _beside(start: float, stop: float) -> tuple[str, float, float]:
 
 def _span_bar(drawing: Drawing, start: float, stop: float, y: float, span: Span) -> None:
     name = STATUS_CLASSES.get(span.status or 0, "unknown")
-    drawing.rect(start, y + 4, stop - start, 14, f"f-{name}", tip=span.name)
+    drawing.rect(start, y + 4, stop - start, 14, f"f-{name}")
+    drawing.tip(start, y + 4, stop - start, 14, span.name)
     if span.end is None:
         drawing.path([(stop, y + 4), (stop + 7, y + 11), (stop, y + 18)], f"f-{name}", closed=True)
     elif not span.is_end_certain:

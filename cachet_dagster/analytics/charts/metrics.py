@@ -52,7 +52,8 @@ def metric_band(
 
     for span in inside:
         start, stop = across(span.begin), across(span.end or now)
-        drawing.rect(start, top, max(stop - start, 2), tall, "f-shade", tip=span.name)
+        drawing.rect(start, top, max(stop - start, 2), tall, "f-shade")
+        drawing.tip(start, top, max(stop - start, 2), tall, span.name)
     height = _scale(drawing, bands, left, top, tall)
     drawing.text(left - 8, top - 9, suffix, "end small soft", width=left - 8 - MARGIN)
     for run in _runs(bands, step):

@@ -9,14 +9,14 @@ the scheme of the system and not the theme that was chosen there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
-from string import ascii_lowercase
 from urllib.parse import quote
 
 from cachet_dagster.analytics.formats import plain, shortened, text_width
+
+from .colours import style
 
 WIDTH = 760
 """Pixels: what a dialog of Dagster's shows unscaled, and a printed page nearly so."""
@@ -24,137 +24,10 @@ MARGIN = 20
 HEAD = 62
 """Pixels that title and answer take."""
 
-LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1b2430",
-    "soft": "#56616f",
-    "line": "#d5dae1",
-    "track": "#eef1f4",
-    "operational": "#7fcfb4",
-    "performance": "#e3b505",
-    "partial": "#d9620b",
-    "major": "#7d1232",
-    "unknown": "#a9b1bb",
-    "maintenance": "#2f6fb7",
-    "accent": "#1f5fa8",
-    "accent-soft": "#b9d2ee",
-    "shade": "#f3d9c4",
-    "scale-0": "#e3ecf6",
-    "scale-1": "#b5d0ec",
-    "scale-2": "#78a9d8",
-    "scale-3": "#3b78b8",
-    "scale-4": "#123f75",
-    "on-dark": "#ffffff",
-    "on-light": "#1b2430",
-}
-DARK = {
-    "paper": "#161b22",
-    "ink": "#e8edf3",
-    "soft": "#a3adba",
-    "line": "#39424e",
-    "track": "#242b35",
-    "operational": "#2f8f74",
-    "performance": "#f2d04b",
-    "partial": "#f08a3c",
-    "major": "#ff9cc0",
-    "unknown": "#66707c",
-    "maintenance": "#4f9ae8",
-    "accent": "#76b3f2",
-    "accent-soft": "#2b4a6d",
-    "shade": "#54392a",
-    "scale-0": "#22303f",
-    "scale-1": "#294a70",
-    "scale-2": "#346caa",
-    "scale-3": "#7db4ec",
-    "scale-4": "#d3e7ff",
-    "on-dark": "#10151b",
-    "on-light": "#e8edf3",
-}
-"""Colours by what they mean. A test holds apart those of the statuses for the colour-blind, in either scheme, and
-holds the texts to the contrast that WCAG asks for."""
-
-STATUS_CLASSES = {
-    1: "operational",
-    2: "performance",
-    3: "partial",
-    4: "major",
-    5: "unknown",
-    6: "maintenance",
-}
-"""The name of a colour for each of Cachet's component statuses."""
-
-
-_RULES = {
-    "title": "font-size:16px;font-weight:600",
-    "soft": "fill:var(--soft)",
-    "small": "font-size:11.5px",
-    "tiny": "font-size:10px",
-    "bold": "font-weight:600",
-    "end": "text-anchor:end",
-    "middle": "text-anchor:middle",
-    "halo": "paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round",
-    "figure": "font-variant-numeric:tabular-nums",
-    "grid": "stroke:var(--line);fill:none",
-    "paper": "fill:var(--paper)",
-    "dashed": "stroke-dasharray:5 4",
-    "on-dark": "fill:var(--on-dark)",
-    "on-light": "fill:var(--on-light)",
-    **{f"f-{name}": f"fill:var(--{name})" for name in LIGHT},
-    **{f"s-{name}": f"stroke:var(--{name});fill:none" for name in LIGHT},
-}
-_TEXT = "font:13px system-ui,'DejaVu Sans',sans-serif;fill:var(--ink)"
-
-
-def _style(classes: Collection[str]) -> str:
-    rules = "".join(f".chart .{name}{{{rule}}}" for name, rule in _RULES.items() if name in classes)
-    needed = {"ink", *re.findall(r"var\(--([\w-]+)\)", rules)}
-    light, dark = (
-        "".join(f"--{name}:{colour};" for name, colour in colours.items() if name in needed)
-        for colours in (LIGHT, DARK)
-    )
-    dark = f"@media screen and (prefers-color-scheme:dark){{.chart{{{dark}}}}}"
-    return f".chart{{{light}}}{dark}.chart text{{{_TEXT}}}{rules}"
-
-
-STYLE = _style(_RULES.keys())
-"""What the classes of all charts mean. The report carries it once; a chart alone has what it needs of it."""
-
-
-_TIP = re.compile(r"(<rect[^>]*)><title>[^<]*</title></rect>")
-_READABLE = " !$'()*+,/:;=?@[]{}|"
-"""What stands for itself in an address between angle brackets in Markdown."""
 _CLASS = re.compile(r'class="([^"]*)"')
-_COLOUR = re.compile(r"--[\w-]+")
-_RECT = re.compile(r'<rect x="([^"]+)" y="([^"]+)" width="([^"]+)" height="([^"]+)" class="f-([\w-]+)"/>')
-_RECTS = re.compile(f"(?:{_RECT.pattern}){{2,}}")
-
-
-def _strokes(rects: re.Match[str]) -> str:
-    """Return rectangles that stand side by side as a path for each colour and height."""
-    paths: dict[tuple[str, str], list[str]] = {}
-    for x, y, width, height, name in _RECT.findall(rects[0]):
-        paths.setdefault((name, height), []).append(f"M{x} {_short(float(y) + float(height) / 2)}h{width}")
-    return "".join(
-        f'<path d="{"".join(steps)}" class="s-{name}" stroke-width="{height}"/>'
-        for (name, height), steps in paths.items()
-    )
-
-
-_TEXT_ELEMENT = r'<text ([^>]*?) class="{}">([^<]*)</text>'
-_TEXTS = re.compile(_TEXT_ELEMENT.format('([^"]*)') + "(?:" + _TEXT_ELEMENT.format("\\2") + ")+")
-
-
-def _grouped(texts: re.Match[str]) -> str:
-    """Return texts of the same classes as a group that has them."""
-    inner = texts[0].replace(f' class="{texts[2]}"', "")
-    return f'<g class="{texts[2]}">{inner}</g>'
-
-
-def _letters(names: Iterable[str]) -> dict[str, str]:
-    """Return a short name for each: a to z, then a0 and on; for a colour with its dashes."""
-    short = (f"{letter}{number}" for number in ("", *range(9)) for letter in ascii_lowercase)
-    return {name: ("--" if name.startswith("--") else "") + next(short) for name in names}
-
+_TIP = re.compile('<rect [^>]*class="tip"><title>[^<]*</title></rect>')
+_LITERAL = " !$()*+,/:;=?@[]{}|"
+"""What stands for itself in an address between quotes, or between angle brackets in Markdown."""
 
 Mark = Callable[[float, float], None]
 
@@ -178,37 +51,25 @@ class Chart:
 
     def inline(self) -> str:
         """Return an `svg` element for a page that has `STYLE`."""
+        return self._element(self.body)
+
+    def svg(self) -> str:
+        """Return a file of its own, with the CSS that its classes need, and without tips: images show none."""
+        body = _TIP.sub("", self.body)
+        classes = {name for names in _CLASS.findall(body) for name in names.split()}
+        return self._element(f"<style>{style(classes)}</style>{body}")
+
+    def _element(self, content: str) -> str:
         label = escape(f"{self.title} {self.answer}", quote=True)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{label}" '
             f'width="{WIDTH}" height="{_short(self.height)}" viewBox="0 0 {WIDTH} {_short(self.height)}">'
-            f"{self.body}</svg>"
+            f"{content}</svg>"
         )
-
-    def svg(self) -> str:
-        """Return a file of its own, small, since Dagster keeps it for ever: an image needs no tips and no label.
-
-        Rectangles side by side become strokes, texts that look alike a group, names of classes and colours letters.
-        """
-        body = _TEXTS.sub(_grouped, _RECTS.sub(_strokes, _TIP.sub(r"\1/>", self.body)))
-        used = {name for names in _CLASS.findall(body) for name in names.split() if name in _RULES}
-        style = _style(used).replace(".chart .", ".").replace(".chart text", "svg").replace(".chart{", "svg{")
-        letters = _letters(sorted(used, key=len, reverse=True))
-        colours = _letters(sorted(set(_COLOUR.findall(style)), key=len, reverse=True))
-        style = _COLOUR.sub(lambda name: colours[name[0]], style)
-        style = re.sub(r"(?<=[}])\.([a-z][\w-]*)(?={)", lambda name: f".{letters[name[1]]}", style)
-        body = _CLASS.sub(
-            lambda names: (
-                f'class="{" ".join(letters[name] for name in names[1].split() if name in letters)}"'
-            ),
-            body,
-        )
-        size = f'width="{WIDTH}" height="{_short(self.height)}" viewBox="0 0 {WIDTH} {_short(self.height)}"'
-        return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style}</style>{body}</svg>'
 
     def data_url(self) -> str:
-        """Return an address that holds the whole picture, readable but for brackets: shorter than in base64."""
-        return f"data:image/svg+xml;charset=utf-8,{quote(self.svg().replace(chr(34), chr(39)), _READABLE)}"
+        """Return an address that holds the whole picture and may stand between quotes of either kind."""
+        return f"data:image/svg+xml;charset=utf-8,{quote(self.svg(), _LITERAL)}"
 
     def markdown(self) -> str:
         """Return Markdown that shows the picture wherever images with `data:` addresses are shown."""
@@ -241,24 +102,15 @@ class Drawing:
             line = shortened(line, width, size)
         self.parts.append(f"<text {_place(x, y)}{_classes(classes)}>{escape(line)}</text>")
 
-    def rect(
-        self,
-        x: float,
-        y: float,
-        width: float,
-        height: float,
-        classes: str,
-        *,
-        radius: float = 0,
-        tip: str = "",
-    ) -> None:
-        """Draw a rectangle; a tip is shown by browsers that hover over it, in the report."""
-        rounded = f' rx="{_short(radius)}"' if radius else ""
-        head = (
-            f'<rect {_place(x, y)} width="{_short(max(width, 0))}" height="{_short(max(height, 0))}"'
-            f"{rounded}{_classes(classes)}"
+    def rect(self, x: float, y: float, width: float, height: float, classes: str) -> None:
+        """Draw a rectangle."""
+        self.parts.append(f"<rect {_box(x, y, width, height)}{_classes(classes)}/>")
+
+    def tip(self, x: float, y: float, width: float, height: float, text: str) -> None:
+        """Add a text that browsers show while the pointer is over a rectangle, in the report."""
+        self.parts.append(
+            f'<rect {_box(x, y, width, height)} class="tip"><title>{escape(plain(text))}</title></rect>'
         )
-        self.parts.append(f"{head}><title>{escape(plain(tip))}</title></rect>" if tip else f"{head}/>")
 
     def line(self, x1: float, y1: float, x2: float, y2: float, classes: str, *, width: float = 1) -> None:
         """Draw a straight line."""
@@ -267,15 +119,8 @@ class Drawing:
     def path(
         self, points: Iterable[tuple[float, float]], classes: str, *, width: float = 1, closed: bool = False
     ) -> None:
-        """Draw a line through points, or the area within them: each a step from the one before, in few bytes."""
-        tenths = [(round(x * 10), round(y * 10)) for x, y in points]
-        steps = f"M{_short(tenths[0][0] / 10)} {_short(tenths[0][1] / 10)}"
-        for (x1, y1), (x2, y2) in pairwise(tenths):
-            dx, dy = _short((x2 - x1) / 10), _short((y2 - y1) / 10)
-            if x1 == x2 or y1 == y2:
-                steps += f"v{dy}" if x1 == x2 else f"h{dx}"
-            else:
-                steps += f"l{dx}{dy if dy.startswith('-') else f' {dy}'}"
+        """Draw a line through points, or the area within them."""
+        steps = "M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
         stroke = f' stroke-width="{_short(width)}"' if width != 1 else ""
         self.parts.append(f'<path d="{steps}{"Z" if closed else ""}"{_classes(classes)}{stroke}/>')
 
@@ -286,46 +131,18 @@ class Drawing:
             f'<circle cx="{_short(x)}" cy="{_short(y)}" r="{_short(radius)}"{_classes(classes)}{stroke}/>'
         )
 
-    def squares(
-        self,
-        corners: Iterable[tuple[float, float]],
-        width: float,
-        height: float,
-        name: str,
-        *,
-        pitch: float = 0,
-    ) -> None:
-        """Draw rectangles of one size and colour as strokes of one path, which takes a tenth of the bytes.
+    def squares(self, corners: Iterable[tuple[float, float]], width: float, height: float, name: str) -> None:
+        """Draw rectangles of one size and colour as strokes of one path: a tenth of the bytes.
 
         Args:
             corners: Their upper left corners.
             width: How wide they are.
             height: How tall.
             name: The colour's.
-            pitch: How far apart neighbours in a row begin: those that follow each other are one dashed stroke.
         """
-        rows: dict[str, list[list[float]]] = {}
-        for x, y in sorted(corners, key=lambda corner: (corner[1], corner[0])):
-            runs = rows.setdefault(_short(y + height / 2), [])
-            if runs and pitch and abs(x - runs[-1][1] - pitch) < pitch / 100:
-                runs[-1][1] = x
-            else:
-                runs.append([x, x])
-        steps = "".join(
-            f"M{_short(first)} {y}h{_short(last - first + width)}"
-            for y, runs in rows.items()
-            for first, last in runs
-        )
-        dashes = f' stroke-dasharray="{width:.2f} {pitch - width:.2f}"' if pitch else ""
+        steps = "".join(f"M{_short(x)} {_short(y + height / 2)}h{_short(width)}" for x, y in corners)
         if steps:
-            self.parts.append(f'<path d="{steps}" class="s-{name}" stroke-width="{_short(height)}"{dashes}/>')
-
-    def digits(self, xs: Sequence[float], y: float, numbers: Sequence[int], classes: str) -> None:
-        """Write numbers below ten on one base line, each in the middle of its place."""
-        if numbers:
-            places = " ".join(map(_short, xs))
-            text = "".join(map(str, numbers))
-            self.parts.append(f'<text x="{places}" y="{_short(y)}"{_classes(classes)}>{text}</text>')
+            self.parts.append(f'<path d="{steps}" class="s-{name}" stroke-width="{_short(height)}"/>')
 
     def legend(self, y: float, entries: Iterable[tuple[Mark, float, str]]) -> float:
         """Write what marks mean, in as many lines as it takes, and return where the chart ends.
@@ -368,6 +185,10 @@ def empty(title: str, why: str) -> Chart:
 
 def _place(x: float, y: float) -> str:
     return f'x="{_short(x)}" y="{_short(y)}"'
+
+
+def _box(x: float, y: float, width: float, height: float) -> str:
+    return f'{_place(x, y)} width="{_short(max(width, 0))}" height="{_short(max(height, 0))}"'
 
 
 def _classes(classes: str) -> str:

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
 
 from cachet_dagster.analytics import formats
 from cachet_dagster.analytics.charts import Chart
@@ -18,8 +17,11 @@ from cachet_dagster.analytics.tables import MODELS
 from cachet_dagster.source.rows import Row
 from cachet_dagster.source.tables import COMPONENT_STATUS, INCIDENT_STATUS
 
-from . import pictures
+from . import pictures, queries
+from .data_issues import DataIssue, data_issues
 from .figures import Figures, Period
+from .lines import EVIDENCE, ComponentLine, IncidentLine, Update
+from .verdict import verdict
 
 MOST_TIMELINES = 15
 """Incidents whose timeline is told; all of them stand in the table and its CSV."""
@@ -34,104 +36,6 @@ MEASURES = {
     "time_between_failures": "between two outages",
 }
 """`measure` of `incident_stats_monthly` in words, in the order in which they are told."""
-
-RULES = {
-    "stale_incident": "Open incidents without news",
-    "maintenance_without_end": "Maintenance without an end",
-    "down_without_incident": "Components that are down without an incident",
-    "severity_unknown": "Incidents that do not say how badly a component was hit",
-    "end_not_told": "Incidents whose end nobody told",
-    "times_put_right": "Incidents whose times cannot be, and were put right",
-    "status_disagrees": "Components whose status differs from what the page says",
-}
-"""`rule` of `hygiene` in words."""
-
-
-EVIDENCE = ("observed", "reported", "inferred", "assumed")
-"""How a status is known: what columns of seconds begin with."""
-
-
-@dataclass(frozen=True)
-class ComponentLine:
-    """A component in the month.
-
-    Attributes:
-        name: Its name.
-        group: Its group's name, or an empty text.
-        row: Its row of `uptime_monthly`; one that says nothing where nothing was measured.
-        target: Promised share, or None.
-    """
-
-    name: str
-    group: str
-    row: Row
-    target: float | None
-
-    @property
-    def budget_seconds(self) -> float | None:
-        """Downtime that the target allows in the month's measured time."""
-        measured = self.row["measured_seconds"]
-        return None if self.target is None or not measured else (1 - self.target) * measured
-
-    @property
-    def left_seconds(self) -> float | None:
-        """What is left of it; negative where it is overspent."""
-        budget = self.budget_seconds
-        return None if budget is None else budget - self.row["down_seconds"]
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the target was met; None where there is none, or nothing was measured."""
-        uptime = self.row["uptime"]
-        return None if self.target is None or uptime is None else uptime >= self.target
-
-
-@dataclass(frozen=True)
-class Update:
-    """A step of an incident's timeline."""
-
-    at: datetime | None
-    status: str
-    message: str
-
-
-@dataclass(frozen=True)
-class IncidentLine:
-    """An incident that was open in the month.
-
-    Attributes:
-        row: Its row of `incident_facts`.
-        components: Names of the components that it hit, with how badly, where that was given.
-        updates: Its timeline, oldest first.
-    """
-
-    row: Row
-    components: Sequence[tuple[str, str | None]]
-    updates: Sequence[Update]
-
-    @property
-    def impact(self) -> str:
-        """The worst impact in words."""
-        return COMPONENT_STATUS.get(self.row["worst_status"], "not given").lower()
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """Rows that make figures doubtful.
-
-    Attributes:
-        what: What is doubtful.
-        kind: Of what the ids are.
-        ids: Their ids.
-        why: What is odd about the first one, which stands for all.
-        sql: What shows the rows.
-    """
-
-    what: str
-    kind: str
-    ids: Sequence[int]
-    why: str
-    sql: str
 
 
 @dataclass(frozen=True)
@@ -156,7 +60,7 @@ class Report:
         policies: All policies.
         by_policy: Scope, `page` or a component's name → policy → uptime.
         restatements: Rows of `uptime_restatements` of the month.
-        doubts: What is assumed or unexplained.
+        issues: What on the page makes figures uncertain.
         charts: By name.
         metric_charts: By metric's name.
     """
@@ -178,7 +82,7 @@ class Report:
     policies: Sequence[Row]
     by_policy: Sequence[tuple[str, Mapping[str, float | None]]]
     restatements: Sequence[Row]
-    doubts: Sequence[Doubt]
+    issues: Sequence[DataIssue]
     charts: Mapping[str, Chart] = field(default_factory=dict)
     metric_charts: Sequence[Chart] = ()
 
@@ -216,7 +120,7 @@ def collect(figures: Figures, page: str, month: date | None = None, policy: str 
     )
     components = _components(figures, mine)
     incidents = _incidents(figures, period)
-    targets = pictures.component_targets(figures)
+    targets = queries.component_targets(figures)
     metric_charts = pictures.metrics(figures, period)
     return Report(
         page=formats.plain(page),
@@ -225,18 +129,18 @@ def collect(figures: Figures, page: str, month: date | None = None, policy: str 
         as_of=figures.as_of,
         zone=figures.zone_name,
         is_public=figures.is_public,
-        verdict=_verdict(period, chosen["policy"], page_row, components, incidents),
+        verdict=verdict(period, chosen["policy"], page_row, components, incidents),
         page_row=page_row,
         all_up_row=all_up_row,
         components=components,
         incidents=incidents,
         stats=_stats(figures, period),
-        maintenance=pictures.maintenance(figures, period),
+        maintenance=queries.maintenance(figures, period),
         metrics=_metrics(figures, period, [metric for metric, _ in metric_charts]),
         policies=figures.rows("SELECT p.* FROM analytics.uptime_policies AS p ORDER BY p.is_own, p.policy"),
         by_policy=_by_policy(uptimes, components),
         restatements=_restatements(figures, period, chosen["policy"]),
-        doubts=_doubts(figures, incidents),
+        issues=data_issues(figures, [line.row for line in incidents]),
         charts=_charts(figures, chosen["policy"], period, targets),
         metric_charts=[chart for _, chart in metric_charts],
     )
@@ -251,7 +155,7 @@ def _charts(figures: Figures, policy: str, period: Period, targets: dict[int, fl
     charts = {
         "bars": pictures.bars(figures, policy, period.last_day),
         "calendar": pictures.calendar(figures, policy, period.last_day),
-        "months": pictures.months(figures, policy, period.month, pictures.page_target(figures)),
+        "months": pictures.months(figures, policy, period.month, queries.page_target(figures)),
         "budget": pictures.budget(figures, policy, period, targets),
         "durations": pictures.incident_durations(figures, period.month),
         "week": pictures.week(figures, period.last_day),
@@ -262,7 +166,7 @@ def _charts(figures: Figures, policy: str, period: Period, targets: dict[int, fl
 
 def _components(figures: Figures, uptimes: Sequence[Row]) -> list[ComponentLine]:
     rows = {row["scope_id"]: row for row in uptimes if row["scope"] == "component"}
-    targets = pictures.component_targets(figures)
+    targets = queries.component_targets(figures)
     return [
         ComponentLine(
             formats.plain(component["component_name"]),
@@ -270,7 +174,7 @@ def _components(figures: Figures, uptimes: Sequence[Row]) -> list[ComponentLine]
             rows.get(component["component_id"], _none("uptime_monthly")),
             targets.get(component["component_id"]),
         )
-        for component in pictures.components(figures)
+        for component in queries.components(figures)
     ]
 
 
@@ -284,7 +188,7 @@ def _incidents(figures: Figures, period: Period) -> list[IncidentLine]:
         **within,
     )
     seen = {
-        component["component_id"]: component["component_name"] for component in pictures.components(figures)
+        component["component_id"]: component["component_name"] for component in queries.components(figures)
     }
     links: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
     for row in figures.rows(
@@ -367,91 +271,5 @@ def _restatements(figures: Figures, period: Period, policy: str) -> list[Row]:
         month=period.month,
         policy=policy,
     )
-    seen = {row["component_id"] for row in pictures.components(figures)}
+    seen = {row["component_id"] for row in queries.components(figures)}
     return [row for row in found if row["scope"] != "component" or row["scope_id"] in seen]
-
-
-def _doubts(figures: Figures, incidents: Sequence[IncidentLine]) -> list[Doubt]:
-    shown: dict[str, set[Any]] = {
-        "component": {row["component_id"] for row in pictures.components(figures)},
-        "incident": {
-            row["incident_id"]
-            for row in figures.rows("SELECT f.incident_id FROM analytics.incident_facts AS f")
-        },
-    }
-    by_rule: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in figures.rows(
-        "SELECT h.* FROM analytics.hygiene AS h ORDER BY h.rule NULLS LAST, h.row_id NULLS LAST"
-    ):
-        if not figures.is_public or row["row_id"] in shown.get(row["row_kind"], {row["row_id"]}):
-            by_rule[row["rule"], row["row_kind"]].append(row)
-    doubts = [
-        Doubt(
-            RULES.get(rule, rule.replace("_", " ")),
-            kind,
-            [row["row_id"] for row in rows],
-            rows[0]["why"],
-            figures.select("hygiene", f"rule = '{rule}'"),
-        )
-        for (rule, kind), rows in by_rule.items()
-    ]
-    flagged = [line.row["incident_id"] for line in incidents if line.row["flags"]]
-    if flagged:
-        ids = ", ".join(map(str, flagged))
-        sql = figures.select("incident_facts", f"incident_id IN ({ids})")
-        doubts.append(
-            Doubt(
-                "Incidents of the month with a flag",
-                "incident",
-                flagged,
-                "The column flags says what it is.",
-                sql,
-            )
-        )
-    return doubts
-
-
-def _verdict(
-    period: Period,
-    policy: str,
-    row: Row,
-    components: Sequence[ComponentLine],
-    incidents: Sequence[IncidentLine],
-) -> str:
-    """Return the month in one sentence, its policy and what it rests on within it."""
-    if row["uptime"] is None:
-        return f"Nothing of {period.name} was measured."
-    span = formats.bounds(row["uptime_lower"], row["uptime_upper"])
-    figure = formats.percent(row["uptime"])
-    certain = "" if span == figure else f" (between {span.replace(' to ', ' and ')})"
-    return (
-        f"In {period.name} the {formats.count(len(components), 'component')} were up {figure} of the time{certain} by "
-        f"the policy {policy}{kept(components)}; there {'was' if len(incidents) == 1 else 'were'} "
-        f"{formats.count(len(incidents), 'incident')}, and {_basis(row)}."
-    )
-
-
-def kept(components: Sequence[ComponentLine]) -> str:
-    """Return how many components kept their targets; empty where nothing is promised."""
-    promised = [line for line in components if line.target is not None and line.is_met is not None]
-    if not promised:
-        return ""
-    missed = sum(not line.is_met for line in promised)
-    doubtful = sum(bool(line.is_met and line.row["uptime_lower"] < (line.target or 0)) for line in promised)
-    if missed:
-        more = f", and {doubtful} more may have" if doubtful else ""
-        return f", {missed} of {len(promised)} missed their target{more}"
-    if doubtful:
-        return f", and none is known to have missed its target, though {doubtful} of {len(promised)} may have"
-    return ", and each kept its target"
-
-
-def _basis(row: Row) -> str:
-    """Return for how much of the time the components' status is known, assumed and unknown."""
-    kinds = {kind: row[f"{kind}_seconds"] or 0.0 for kind in EVIDENCE}
-    # Coverage is the share of all the time that these kinds make up.
-    assumed = row["coverage"] * kinds["assumed"] / sum(kinds.values())
-    known = f"a status was seen or reported for {formats.roughly(row['coverage'] - assumed)} of the time"
-    taken = f", assumed for {formats.roughly(assumed)}" if assumed else ""
-    unknown = f", unknown for {formats.roughly(1 - row['coverage'])}" if row["coverage"] < 1 else ""
-    return f"{known}{taken}{unknown}"

@@ -98,9 +98,9 @@ def tables(report: Report) -> dict[str, Table]:
             ((metric["id"], metric["name"], metric["suffix"], *_of(row, _METRIC)) for metric, row in report.metrics),
         ),
         "policies": (("of", *policies), ((name, *_of(row, policies)) for name, row in report.by_policy)),
-        "doubts": (
+        "data_issues": (
             ("what", "kind", "id", "sql"),
-            ((doubt.what, doubt.kind, number, doubt.sql) for doubt in report.doubts for number in doubt.ids),
+            ((issue.what, issue.kind, number, issue.sql) for issue in report.issues for number in issue.ids),
         ),
     }  # fmt: skip
 

@@ -1,7 +1,6 @@
 """Charts from a page's models: for the report, and for the assets that Dagster shows.
 
-A chart is made where it has something to show; what a guest may not see is in none of them unless the models were
-built for people who may.
+They hold what the audience of the models may see.
 """
 
 from __future__ import annotations
@@ -29,24 +28,11 @@ from cachet_dagster.analytics.charts import (
 )
 from cachet_dagster.source.rows import Row
 
+from . import queries
 from .figures import Figures, Period
 
 BAR_DAYS = 90
 _CALENDAR_DAYS = 365
-
-_COMPONENTS = """
-    SELECT l.component_id, l.component_name, l.component_group_name
-    FROM analytics.component_lives AS l
-    LEFT JOIN source.components AS c ON c.id = l.component_id
-    LEFT JOIN source.components_groups AS g ON g.id = l.component_group_id
-    WHERE l.in_audience
-    ORDER BY g."order" ASC NULLS FIRST, g.id ASC NULLS FIRST, c."order" ASC NULLS LAST, l.component_id ASC NULLS LAST
-"""
-
-
-def components(figures: Figures) -> list[Row]:
-    """Return the components that the figures' audience sees, in the order of the page."""
-    return figures.rows(_COMPONENTS)
 
 
 def bars(figures: Figures, policy: str, last_day: date) -> Chart:
@@ -63,7 +49,7 @@ def bars(figures: Figures, policy: str, last_day: date) -> Chart:
         by_component[row["component_id"]][row["day"]] = row
     rolling = _rolling_bounds(figures, policy) if last_day == figures.as_of.date() else {}
     strips = []
-    for component in components(figures):
+    for component in queries.components(figures):
         days = by_component.get(component["component_id"])
         if days:
             bounds = rolling.get(component["component_id"], (None, None))
@@ -157,7 +143,7 @@ def budget(figures: Figures, policy: str, period: Period, targets: dict[int, flo
     by_component: dict[int, list[Row]] = defaultdict(list)
     for row in found:
         by_component[row["component_id"]].append(row)
-    names = {row["component_id"]: row["component_name"] for row in components(figures)}
+    names = {row["component_id"]: row["component_name"] for row in queries.components(figures)}
     spent = {
         number: sum(row["down_seconds"] for row in by_component[number]) / (1 - targets[number])
         for number in names.keys() & targets.keys() & by_component.keys()
@@ -240,23 +226,7 @@ def spans(figures: Figures, period: Period) -> list[Span]:
         for row in incidents
     ] + [
         Span(row["name"] or "", row["starts_at"], row["ends_at"], 6, not row["is_capped"])
-        for row in maintenance(figures, period)
-    ]
-
-
-def maintenance(figures: Figures, period: Period) -> list[Row]:
-    """Return the maintenance that ran in a period and that the figures' audience may see, in order of time."""
-    found = figures.rows(
-        "SELECT f.*, s.published_at FROM analytics.maintenance_facts AS f"
-        " LEFT JOIN source.schedules AS s ON s.id = f.schedule_id"
-        " WHERE f.starts_at < :end AND COALESCE(f.ends_at, :end) > :begin"
-        " ORDER BY f.starts_at NULLS LAST, f.schedule_id NULLS LAST",
-        begin=period.begin,
-        end=period.end,
-    )
-    now = figures.as_of
-    return [
-        row for row in found if not figures.is_public or not row["published_at"] or row["published_at"] <= now
+        for row in queries.maintenance(figures, period)
     ]
 
 
@@ -302,13 +272,13 @@ def asset_charts(figures: Figures) -> dict[str, dict[str, Chart]]:
     policy = figures.policy()["policy"]
     today = figures.as_of.date()
     period = figures.period(today.replace(day=1))
-    targets = component_targets(figures)
+    targets = queries.component_targets(figures)
     charts = {
         "component_uptime_daily": {
             "days": bars(figures, policy, today),
             "calendar": calendar(figures, policy, today),
         },
-        "uptime_monthly": {"months": months(figures, policy, period.month, page_target(figures))},
+        "uptime_monthly": {"months": months(figures, policy, period.month, queries.page_target(figures))},
         "incident_stats_monthly": {"durations": incident_durations(figures, period.month)},
         "incident_facts": {"week": week(figures, today)},
         "incident_spans": {"overlaps": overlaps(figures, period)},
@@ -318,23 +288,3 @@ def asset_charts(figures: Figures) -> dict[str, dict[str, Chart]]:
     if spent:
         charts["slo_status"] = {"budget": spent}
     return charts
-
-
-def component_targets(figures: Figures) -> dict[int, float]:
-    """Return what each component promised, where one did: the highest promise of several."""
-    found = figures.rows(
-        "SELECT s.scope_id, s.target FROM analytics.slo_status AS s WHERE s.scope = 'component'"
-    )
-    targets: dict[int, float] = {}
-    for row in found:
-        targets[row["scope_id"]] = max(row["target"], targets.get(row["scope_id"], 0.0))
-    return targets
-
-
-def page_target(figures: Figures) -> float | None:
-    """Return what the page promised, or else what all of its components did."""
-    found = figures.rows("SELECT s.target FROM analytics.slo_status AS s WHERE s.scope = 'page'")
-    if found:
-        return max(row["target"] for row in found)
-    promised = set(component_targets(figures).values())
-    return promised.pop() if len(promised) == 1 else None

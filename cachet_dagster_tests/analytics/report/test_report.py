@@ -13,7 +13,8 @@ import pytest
 
 from cachet_dagster.analytics.build import SloTarget
 from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenReport, parse_month, write_report
-from cachet_dagster.analytics.report.content import ComponentLine, kept
+from cachet_dagster.analytics.report.lines import ComponentLine
+from cachet_dagster.analytics.report.verdict import kept
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster_tests.analytics.pages import DATASET, Models, Rows, at
 from cachet_dagster_tests.truth import RECORDED_AT, tables
@@ -314,7 +315,7 @@ def test_the_recorded_page_has_a_report_with_all_that_went_on(tmp_path: Path):
             "n"
         ]
     )
-    assert report.report.doubts
-    for doubt in report.report.doubts:
-        found = models.connection.execute(doubt.sql).fetchall()
-        assert len(found) >= len(doubt.ids)
+    assert report.report.issues
+    for issue in report.report.issues:
+        found = models.connection.execute(issue.sql).fetchall()
+        assert len(found) >= len(issue.ids)
