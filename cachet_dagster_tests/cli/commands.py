@@ -1,18 +1,25 @@
-"""Runs a command as a person does, in a folder with nothing in it, and gives back all that it said.
+"""Runs a command in a folder with nothing in it, and gives back all that it said: in this process, or in its own.
 
-A process takes seconds to start, so the tests share each one's output through fixtures of their modules.
+A command takes seconds, so the tests share each one's output through fixtures of their modules.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from cachet_dagster.cli import main
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
 
 PROJECT = Path(__file__).parents[2]
@@ -43,21 +50,31 @@ class Said:
 
 
 def command(name: str, folder: Path, *arguments: str, **environment: str) -> Said:
-    """Run `python -m cachet_dagster NAME` with these variables set; the database is `cachet.duckdb` there."""
-    home = folder / "home"
-    home.mkdir(exist_ok=True)
-    settings = (PROJECT / "dagster.yaml").read_text()
-    (home / "dagster.yaml").write_text(settings.replace("base_dir: .dagster", f"base_dir: {home}"))
+    """Run a command in this process with these variables set; the database is `cachet.duckdb` in the folder."""
+    output = io.StringIO()
+    at_level = logging.getLogger("dlt").level
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+    ):
+        patch.chdir(folder)
+        for variable, value in {**_variables(folder), **environment}.items():
+            patch.setenv(variable, value)
+        try:
+            status = main([name, *arguments])
+        finally:
+            logging.getLogger("dlt").setLevel(at_level)
+    return Said(status, output.getvalue(), folder)
+
+
+def process(name: str, folder: Path, *arguments: str, **environment: str) -> Said:
+    """Run a command as a person does: `python -m cachet_dagster NAME`. It takes seconds to start."""
     done = subprocess.run(
         [sys.executable, "-m", "cachet_dagster", name, *arguments],
         cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(PROJECT),
-            "DAGSTER_HOME": str(home),
-            "DLT_DATA_DIR": str(folder / "dlt"),
-            **environment,
-        },
+        env={**os.environ, "PYTHONPATH": str(PROJECT), **_variables(folder), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -66,6 +83,14 @@ def command(name: str, folder: Path, *arguments: str, **environment: str) -> Sai
         check=False,
     )
     return Said(done.returncode, done.stdout, folder)
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    settings = (PROJECT / "dagster.yaml").read_text()
+    (home / "dagster.yaml").write_text(settings.replace("base_dir: .dagster", f"base_dir: {home}"))
+    return {"DAGSTER_HOME": str(home), "DLT_DATA_DIR": str(folder / "dlt")}
 
 
 def down(suffix: str) -> Callable[[App], App]:

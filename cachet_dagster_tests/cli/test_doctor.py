@@ -12,7 +12,7 @@ import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 
-from .commands import Said, command, down
+from .commands import Said, command, down, process
 
 BAD_TOKEN = "7|nobodyknowsthistokenwhichisnotonpurpose"
 
@@ -37,7 +37,7 @@ def held(database: Path) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def on_the_demo(tmp_path_factory) -> Said:
-    return command("doctor", tmp_path_factory.mktemp("demo"))
+    return process("doctor", tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import TABLES
 from cachet_dagster.status_page.page import StatusPage
 
-from .commands import Said, command, down
+from .commands import Said, command, down, process
 
 
 def page() -> World:
@@ -23,7 +23,7 @@ def page() -> World:
 
 @pytest.fixture(scope="module")
 def on_the_demo(tmp_path_factory) -> Said:
-    return command("run", tmp_path_factory.mktemp("demo"))
+    return process("run", tmp_path_factory.mktemp("demo"))
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dagster import (
-    DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
     ExecuteInProcessResult,
@@ -33,9 +30,6 @@ class Automation(Project):
     """A project whose sensors are ticked by hand, with their cursors kept as Dagster's daemon keeps them."""
 
     def __init__(self, folder: Path, base_url: str | None, token: str | None = None, **values: Any):
-        # Making an instance's storage takes seconds on a busy disk, copying it hardly any time.
-        if not (folder / "history").exists():
-            shutil.copytree(_empty_storage().name, folder, dirs_exist_ok=True)
         super().__init__(folder, base_url, token, **values)
         self.cursors: dict[str, str | None] = {}
 
@@ -124,11 +118,3 @@ def partition_range(request: RunRequest) -> tuple[str, str]:
     """Return the first and the last partition that a run is requested for."""
     tags = request.tags
     return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
-
-
-@cache
-def _empty_storage() -> tempfile.TemporaryDirectory[str]:
-    folder = tempfile.TemporaryDirectory(prefix="cachet_dagster_tests-")
-    with DagsterInstance.local_temp(folder.name) as instance:
-        instance.get_runs()
-    return folder

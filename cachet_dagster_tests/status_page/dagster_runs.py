@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ class Project:
         **values: Any,
     ):
         self.database = folder / "cachet.duckdb"
-        self.instance = DagsterInstance.local_temp(str(folder))
+        self.instance = instance_in(folder)
         given = {"base_url": base_url, "database": str(self.database), **values}
         self.page = StatusPage(
             name=name,
@@ -107,6 +110,22 @@ class Project:
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
         return self.rows(f'SELECT count(*) FROM "{table}"')[0][0]
+
+
+def instance_in(folder: Path) -> DagsterInstance:
+    """Return an instance in a folder, where its storage is made unless it is there."""
+    # Making an instance's storage takes a second on a busy machine, copying it hardly any time.
+    if not (folder / "history").exists():
+        shutil.copytree(_empty_storage().name, folder, dirs_exist_ok=True)
+    return DagsterInstance.local_temp(str(folder))
+
+
+@cache
+def _empty_storage() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="cachet_dagster_tests-")
+    with DagsterInstance.local_temp(folder.name) as instance:
+        instance.get_runs()
+    return folder
 
 
 def failure(result: ExecuteInProcessResult) -> str:

@@ -30,7 +30,7 @@ from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN as TOKEN_2
 from cachet_dagster_tests.source.cachet2.test_cachet2 import WORLD as WORLD_2
 from cachet_dagster_tests.source.cachet2.test_cachet2 import serving as serving_cachet2
 
-from .dagster_runs import QUIET, Project, failure, materialized
+from .dagster_runs import QUIET, Project, failure, instance_in, materialized
 
 
 def page(name: str, url: str, database: Path, token: str | None = None, **values: Any) -> StatusPage:
@@ -83,7 +83,7 @@ def five(tmp_path_factory):
         alive = running.enter_context(changing.server())
         with DemoServer(World()) as gone:
             url_of_nobody = gone.url
-        instance = DagsterInstance.local_temp(str(folder))
+        instance = instance_in(folder)
         pages = Pages(
             instance,
             page("admin", three.url, folder / "shared.duckdb", ADMIN),
