@@ -22,6 +22,8 @@ from cachet_dagster.source.tables import Column
 from .loads import Clock, Failing, Loads
 from .pages import at
 
+pytestmark = pytest.mark.slow
+
 BEGIN = at("2026-03-20 00:00")
 LOADS = 14 * 4
 NAMES = ["components", "components_groups", "incidents", "incidents_by_id", "schedules", "subscribers"]

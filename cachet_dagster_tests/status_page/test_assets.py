@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -228,50 +225,6 @@ def test_without_a_cachet_the_demo_lands_in_a_database_of_its_own(tmp_path):
     assert set(events) == set(TABLES) - {"metric_points"}
     assert all(event["demo"] for event in events.values())
     assert all(event["dagster/row_count"] > 0 for event in events.values())
-
-
-def test_the_public_recipes_ways_to_look_work_from_another_folder(tmp_path, admin_server):
-    server, token = admin_server
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    environment = {**os.environ, "DLT_DATA_DIR": str(tmp_path / "dlt")}
-    load = (
-        "import sys; from pathlib import Path\n"
-        "from cachet_dagster_tests.status_page.dagster_runs import Project\n"
-        "assert Project(Path(sys.argv[1]), sys.argv[2], sys.argv[3]).load_tables('incidents').success\n"
-    )
-    look = (
-        "import dlt\n"
-        "frame = dlt.pipeline('cachet_pipeline').dataset().incidents.df()\n"
-        "print(len(frame), sorted(frame.columns)[:2])\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", load, str(tmp_path), server.url, token],
-        check=True,
-        env=environment,
-        capture_output=True,
-    )
-
-    shown = subprocess.run(
-        [sys.executable, "-c", look],
-        check=True,
-        env=environment,
-        cwd=elsewhere,
-        capture_output=True,
-        text=True,
-    )
-    info = subprocess.run(
-        [str(Path(sys.executable).with_name("dlt")), "pipeline", "cachet_pipeline", "info"],
-        check=True,
-        env=environment,
-        cwd=elsewhere,
-        capture_output=True,
-        text=True,
-    )
-
-    assert shown.stdout.startswith("222 ")
-    assert "cachet_pipeline" in info.stdout
-    assert [path.name for path in tmp_path.rglob("*.duckdb")] == ["cachet.duckdb"]
 
 
 @pytest.mark.parametrize("name", ["cachet.db", ".", "/", "my data.duckdb", "~nobody-here/cachet.duckdb"])
