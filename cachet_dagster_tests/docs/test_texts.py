@@ -15,7 +15,7 @@ from cachet_dagster_tests.truth import RECORDED_AT, tables
 PROJECT = Path(cachet_dagster.__file__).parents[1]
 README = PROJECT / "README.md"
 AGENTS = PROJECT / "AGENTS.md"
-TEXTS = [README, AGENTS, *sorted((PROJECT / "docs").rglob("*.md"))]
+TEXTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
 each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(PROJECT)))
 
 
