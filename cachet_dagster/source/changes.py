@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,7 +22,6 @@ from .errors import CachetError, NotOffered, Unreachable
 from .event_loop import run, together
 from .http.api import API_2, API_3
 from .http.client import CachetClient
-from .http.resolver import GetAddrInfo
 from .listing import Listing
 from .pages import Page
 from .reader import CachetReader
@@ -70,13 +68,11 @@ class Poll:
         settings: The server, the token and the bounds.
         api_version: The API version that an earlier poll found; None to find out, in up to 2 requests more.
         seconds: How long it may take in all.
-        getaddrinfo: Resolves names, as `socket.getaddrinfo` does.
     """
 
     settings: CachetSettings
     api_version: int | None = None
     seconds: float = SECONDS
-    getaddrinfo: GetAddrInfo = socket.getaddrinfo
 
     def newest(self) -> tuple[dict[str, Newest], int]:
         """Return the newest rows of each watched list, in a request each, and the API version.
@@ -136,7 +132,7 @@ class Poll:
                 "max_wait": min(settings.max_wait, seconds),
             }
         )
-        reader = CachetReader(bounded, client=CachetClient(bounded, getaddrinfo=self.getaddrinfo))
+        reader = CachetReader(bounded, client=CachetClient(bounded))
 
         async def connected() -> tuple[T, int]:
             async with reader.client:

@@ -32,7 +32,8 @@ from .errors import (
 )
 from .event_loop import run, together
 from .http.api import API_2, API_3, Api
-from .http.client import Answer, CachetClient
+from .http.client import CachetClient
+from .http.response import Answer
 from .listing import Listing, Parsed, Shape, merged
 from .pages import PER_PAGE, Moved, Page, PageReader
 from .rows import Row, RowContext, data_of, row_id

@@ -52,7 +52,7 @@ class Asked(Enum):
 
     ONCE = "once"
     UNTIL_WELL = "again, with growing pauses"
-    PROBED = "again, for up to `CACHET_MAX_WAIT` (15 minutes)"
+    THROUGH_OUTAGE = "again, with growing pauses, for up to `CACHET_MAX_WAIT` (15 minutes)"
     ATTEMPTS = "`CACHET_ATTEMPTS` times (5)"
     WAITS = "again, after the wait that the server asks for"
     ANEW = "the list is read again from its end, up to 3 times"
@@ -350,8 +350,8 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "Cannot connect",
-        "nothing is answered for a while: requests wait, and one at a time is sent to try",
-        Asked.PROBED,
+        "no request is answered for a while",
+        Asked.THROUGH_OUTAGE,
         0,
         After.LOADED,
         place=_outage,

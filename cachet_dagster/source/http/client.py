@@ -4,62 +4,42 @@ aiohttp and orjson, because the client is the largest cost of a load: a page of 
 CPU with them and 2.1 ms with dlt's own helper. Only transport faults are retried; every wait has a bound.
 The token goes to the configured origin only: links are never followed, a redirect only to where the request
 was sent anyway, and a server's message is quoted without the token, should it repeat it. One client may be
-used in several event loops, one after the other or at once: each has a session, all share the rate limit and
-the circuit breaker.
+used in several event loops, one after the other or at once: each has a session, all share the rate limit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import math
 import random
-import socket
 import ssl
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import orjson
 from yarl import URL
 
-from cachet_dagster.source.errors import (
-    CachetError,
-    NotCachet,
-    NotFound,
-    NotOffered,
-    Refused,
-    SettingsError,
-    Unreachable,
-)
+from cachet_dagster.source.errors import NotCachet, SettingsError, Unreachable
 from cachet_dagster.source.settings import CachetSettings
 
 from .api import API_3, Api
-from .circuit_breaker import CircuitBreaker, Permit
-from .rate_limit import RateLimiter, RequestCap, Reservation, retry_after
-from .resolver import DaemonThreadResolver, GetAddrInfo
-from .transport import TransportError, fault
+from .rate_limit import RateLimit, Reservation
+from .response import Answer, parse, read_body
+from .transport import TransportError, transport_error
 
 logger = logging.getLogger("cachet_dagster")
 
+OUTAGE = 8
+"""Requests in a row without any answer that are an outage of the server, and not the fault of one request."""
+
+_LONGEST_PAUSE = 30.0
 _REDIRECTS = 3
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer of the API: the parsed document, the headers, and the server's clock at it (UTC)."""
-
-    document: Any
-    headers: Mapping[str, str]
-    at: datetime
 
 
 @dataclass(frozen=True)
@@ -72,12 +52,12 @@ class _Session:
 
 @dataclass(frozen=True)
 class _Request:
-    """One GET, with all that bounds it; `attempts` is how often it is sent at most."""
+    """One GET, with all that bounds it; `attempts` is how often it is sent at most while the server answers."""
 
     url: URL
     headers: Mapping[str, str]
     endpoint: str
-    budget: RateLimiter
+    bucket: str
     attempts: int
     deadline: float
     decode: Callable[[bytes], Any] | None
@@ -89,27 +69,17 @@ class CachetClient:
     Args:
         settings: The server, the token and the bounds.
         log: Called with what a person may want to know while waiting.
-        getaddrinfo: Resolves names, as `socket.getaddrinfo` does.
     """
 
-    def __init__(
-        self,
-        settings: CachetSettings,
-        log: Callable[[str], None] | None = None,
-        getaddrinfo: GetAddrInfo = socket.getaddrinfo,
-    ):
+    def __init__(self, settings: CachetSettings, log: Callable[[str], None] | None = None):
         self.settings = settings
         self.requests: Counter[str] = Counter()
         self.api = API_3
         self._log = log or logger.info
-        self._getaddrinfo = getaddrinfo
-        window, cap = settings.rate_window, settings.requests_per_minute
-        self._cap = RequestCap(max(1, int(cap * window / 60)), window) if cap else None
-        # `subscribers` is counted per user, everything else per address.
-        self._budgets = {
-            bucket: RateLimiter(window, self._cap, self._log) for bucket in ("api", "subscribers")
-        }
-        self._circuit = CircuitBreaker(2 * settings.retry_delay, settings.max_wait, self._log)
+        self._rate_limit = RateLimit(settings, self._log)
+        # Requests in a row without any answer, and when the first of them failed.
+        self._unanswered = 0
+        self._unanswered_since = math.inf
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
 
     @property
@@ -120,21 +90,13 @@ class CachetClient:
     @property
     def granted_per_minute(self) -> int | None:
         """Requests a minute that the server grants and the user's cap allows; None where neither is known."""
-        limits = [self._budgets["api"].limit, self._cap and self._cap.requests]
-        known = [limit for limit in limits if limit is not None]
-        return max(1, int(min(known) * 60 / self.settings.rate_window)) if known else None
+        return self._rate_limit.granted_per_minute
 
     async def __aenter__(self) -> CachetClient:
         settings = self.settings
-        timeout = aiohttp.ClientTimeout(total=settings.timeout, sock_connect=settings.connect_timeout)
         self._sessions[asyncio.get_running_loop()] = _Session(
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=settings.connections,
-                    ssl=_verification(settings),
-                    resolver=DaemonThreadResolver(self._getaddrinfo),
-                ),
-                timeout=timeout,
+                connector=aiohttp.TCPConnector(limit=settings.connections, ssl=_verification(settings)),
                 headers={
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip",
@@ -194,7 +156,7 @@ class CachetClient:
                 URL(f"{settings.base_url}{api.root}/{path}").update_query(params),
                 api.auth(settings.token),
                 endpoint,
-                self._budgets[bucket],
+                bucket,
                 attempts or settings.attempts,
                 time.monotonic() + settings.max_wait,
                 decode,
@@ -202,58 +164,43 @@ class CachetClient:
             return await self._get(session.http, request)
 
     async def _get(self, http: aiohttp.ClientSession, request: _Request) -> Answer:
-        """Send a request until it is answered, as often as it may be, and in its turn."""
-        settings, endpoint = self.settings, request.endpoint
+        """Send a request until it is answered: while the server answers others, as often as it may be sent."""
+        endpoint, pause = request.endpoint, self.settings.retry_delay
         faults = sent = 0
-        error: TransportError | None = None
         while True:
-            permit, reservation = await self._turn(request, error, sent)
+            self._check_outage(endpoint)
+            reservation = await self._rate_limit.acquire(request.bucket, request.deadline, endpoint)
+            during_outage = self._unanswered >= OUTAGE
             sent += 1
             try:
-                answer = await self._attempt(http, request, permit, reservation)
+                answer = await self._attempt(http, request, reservation)
                 if answer is not None:
                     return answer
-                # 429: the rate limiter has learned how long to wait.
+                # 429: the rate limit has learned how long to wait.
                 continue
             except TransportError as raised:
                 error = raised
-            if permit is Permit.PROBE and self._circuit.is_open:
-                # It was sent for all requests that wait, and is no attempt of its own.
-                continue
-            faults += 1
-            pause = settings.retry_delay * 2 ** (faults - 1) * random.uniform(0.8, 1.2)  # noqa: S311
-            pause = max(pause, error.wait)
-            if faults >= request.attempts or time.monotonic() + pause > request.deadline:
-                raise self._unanswered(error, sent, endpoint)
-            logger.debug("%s: %s; retrying in %.1f s", endpoint, error, pause)
-            await asyncio.sleep(pause)
+            # During an outage time alone is the bound, so that a restart of the server costs no load.
+            faults += not during_outage
+            wait = max(pause * random.uniform(0.8, 1.2), error.wait)  # noqa: S311
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            if faults >= request.attempts or time.monotonic() + wait > request.deadline:
+                times = "once" if sent == 1 else f"{sent} times"
+                raise Unreachable(f"{error}; asked {times} at {self.settings.origin}", error.remedy, endpoint)
+            logger.debug("%s: %s; retrying in %.1f s", endpoint, error, wait)
+            await asyncio.sleep(wait)
 
-    async def _turn(
-        self, request: _Request, error: TransportError | None, sent: int
-    ) -> tuple[Permit, Reservation]:
-        """Wait for the circuit breaker and for the rate limit."""
-        permit = await self._circuit.acquire(request.deadline)
-        if permit is Permit.REFUSE:
-            if error is not None:
-                raise self._unanswered(error, sent, request.endpoint)
+    def _check_outage(self, endpoint: str) -> None:
+        """Raise Unreachable where an outage has lasted as long as a request may wait: all requests end together."""
+        if self._unanswered >= OUTAGE and time.monotonic() - self._unanswered_since >= self.settings.max_wait:
             raise Unreachable(
-                f"not sent, since {self.settings.origin} did not answer the last "
-                f"{self._circuit.unanswered} requests",
+                f"not sent, since {self.settings.origin} did not answer the last {self._unanswered} requests",
                 "Check the server and the network, then run again.",
-                request.endpoint,
+                endpoint,
             )
-        reservation = None
-        try:
-            reservation = await request.budget.acquire(request.deadline)
-        finally:
-            if reservation is None:
-                self._circuit.release(permit)
-        if reservation is None:
-            raise self._no_grant(request.budget.opens_in, request.endpoint)
-        return permit, reservation
 
     async def _attempt(
-        self, http: aiohttp.ClientSession, request: _Request, permit: Permit, reservation: Reservation
+        self, http: aiohttp.ClientSession, request: _Request, reservation: Reservation
     ) -> Answer | None:
         """Send a request once, and return its answer; None where it was refused for its rate.
 
@@ -262,59 +209,29 @@ class CachetClient:
             CachetError: It would be answered in the same way again.
         """
         self.requests[request.endpoint] += 1
-        headers: Mapping[str, str] | None = None
-        status = 0
-        answered: bool | None = None
         try:
             status, headers, body = await self._send(http, request)
-            answered = True
-            if status == 429:
-                return None
-            if status >= 500:
-                raise TransportError(
-                    f"the server fails ({status}{self._quoted(body)})",
-                    "Check the server's log, then run again.",
-                    retry_after(headers) or 0.0,
-                )
-            document = request.decode(body) if request.decode and status == 200 else None
-            return self._answer(status, headers, body, request.endpoint, document)
-        except TransportError:
-            answered = status > 0
+        except BaseException as error:
+            self._rate_limit.record(reservation, None, 0)
+            if isinstance(error, TransportError):
+                self._record_unanswered()
             raise
-        except CachetError:
-            answered = True
-            raise
-        finally:
-            request.budget.record(reservation, headers, status)
-            if answered is None:
-                self._circuit.release(permit)
-            else:
-                self._circuit.record(permit, answered=answered)
+        self._rate_limit.record(reservation, headers, status)
+        self._unanswered = 0
+        if status == 429:
+            return None
+        decoded = request.decode(body) if request.decode and status == 200 else None
+        return parse(self.settings, request.endpoint, status, headers, body, decoded)
 
-    def _unanswered(self, error: TransportError, sent: int, endpoint: str) -> Unreachable:
-        times = "once" if sent == 1 else f"{sent} times"
-        return Unreachable(f"{error}; asked {times} at {self.settings.origin}", error.remedy, endpoint)
-
-    def _no_grant(self, opens_in: float, endpoint: str) -> Unreachable:
-        bound = f"{self.settings.max_wait:g} s"
-        capped_for = self._cap.opens_in if self._cap else 0.0
-        if capped_for > opens_in:
-            return Unreachable(
-                f"{{requests_per_minute}} allows nothing for {capped_for:.0f} s, and a request may wait {bound}",
-                "Set it to more requests, or {max_wait} to more seconds.",
-                endpoint,
+    def _record_unanswered(self) -> None:
+        if not self._unanswered:
+            self._unanswered_since = time.monotonic()
+        self._unanswered += 1
+        if self._unanswered == OUTAGE:
+            self._log(
+                f"no answer to {OUTAGE} requests in a row: requests are sent again, with growing pauses, "
+                f"for up to {self.settings.max_wait:g} s"
             )
-        if not opens_in:
-            return Unreachable(
-                f"{self.settings.origin} did not answer the requests before this one within {bound}",
-                "Check the server and the network, then run again.",
-                endpoint,
-            )
-        return Unreachable(
-            f"the server's rate limit grants nothing for {opens_in:.0f} s, and a request may wait {bound}",
-            "Run again later, or set {max_wait} to more seconds.",
-            endpoint,
-        )
 
     async def _send(
         self, http: aiohttp.ClientSession, request: _Request
@@ -332,7 +249,11 @@ class CachetClient:
                     url, headers=request.headers, allow_redirects=False, timeout=timeout
                 ) as response:
                     if response.status not in (301, 302, 303, 307, 308):
-                        return response.status, response.headers, await self._body(response, endpoint)
+                        return (
+                            response.status,
+                            response.headers,
+                            await read_body(response, settings.max_body, endpoint),
+                        )
                     url = self._redirected(url, response.headers.get("Location", ""), endpoint)
                     self.requests[endpoint] += 1
             except aiohttp.InvalidURL:
@@ -340,7 +261,7 @@ class CachetClient:
                     f"{settings.origin} is not an address", "Check {base_url}.", endpoint
                 ) from None
             except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-                raise fault(error, url, settings, endpoint, allowed) from None
+                raise transport_error(error, url, settings, endpoint, allowed) from None
         raise NotCachet(
             f"{settings.origin} redirects in a circle",
             "Set {base_url} to the status page's address.",
@@ -363,103 +284,6 @@ class CachetClient:
             )
         return target
 
-    async def _body(self, response: aiohttp.ClientResponse, endpoint: str) -> bytes:
-        """Return the unpacked body; what is beyond the cap is neither read nor unpacked."""
-        limit = self.settings.max_body
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > limit:
-                raise self._too_large(endpoint)
-            chunks.append(chunk)
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        encoding = response.headers.get("Content-Encoding", "").strip().lower()
-        if encoding in ("", "identity"):
-            return body
-        if encoding not in ("gzip", "x-gzip", "deflate"):
-            raise NotCachet(
-                f"an answer is packed as {encoding[:20]!r}, which was not asked for",
-                "Check the server.",
-                endpoint,
-            )
-        return self._unpacked(body, endpoint)
-
-    def _unpacked(self, body: bytes, endpoint: str) -> bytes:
-        limit = self.settings.max_body
-        unpacker = zlib.decompressobj(wbits=47)
-        try:
-            body = unpacker.decompress(body, limit + 1)
-        except zlib.error:
-            raise TransportError("the answer's gzip is broken") from None
-        if len(body) > limit:
-            raise self._too_large(endpoint)
-        if not unpacker.eof:
-            raise TransportError("the answer's gzip is cut off")
-        return body
-
-    def _too_large(self, endpoint: str) -> NotCachet:
-        return NotCachet(
-            f"an answer is larger than {self.settings.max_body:,} bytes",
-            "If that is right, set {max_body} to more bytes.",
-            endpoint,
-        )
-
-    def _answer(
-        self, status: int, headers: Mapping[str, str], body: bytes, endpoint: str, document: Any
-    ) -> Answer:
-        if document is None:
-            document = _parsed(headers, body, endpoint, self.settings.base_url, status)
-        if status == 200:
-            return Answer(document, headers, _date(headers))
-        message = self._without_token(_message(document))
-        if status in (401, 403):
-            raise self._refused(status, endpoint)
-        if status == 404 and "route" in message:
-            raise NotOffered("this server does not offer it", "", endpoint)
-        if status == 404:
-            raise NotFound(
-                "the server does not know it (404)" + ("" if message else ", or its API is switched off"),
-                "" if message else "Check that the API is enabled in Cachet's settings.",
-                endpoint,
-            )
-        quoted = f", {message[:200]!r}" if message else ""
-        raise CachetError(
-            f"the server refuses the request ({status}{quoted})", "Check the server's log.", endpoint
-        )
-
-    def _refused(self, status: int, endpoint: str) -> Refused:
-        if self.settings.api_key is None:
-            what = "the server wants an API token" if status == 401 else "the server lets no guest read it"
-            return Refused(what, "Set {api_key}.", endpoint, status=status)
-        if status == 401:
-            return Refused(
-                "the server does not accept the API token",
-                "Set {api_key} to a token that is valid and not expired.",
-                endpoint,
-            )
-        return Refused(
-            "the API token lacks the ability for it",
-            f"Set {{api_key}} to a token with the ability {endpoint}.manage, or with all abilities.",
-            endpoint,
-            status=status,
-        )
-
-    def _quoted(self, body: bytes) -> str:
-        """Return the server's message, to follow a status; empty where there is none."""
-        try:
-            message = self._without_token(_message(orjson.loads(body)))
-        except orjson.JSONDecodeError:
-            return ""
-        return f", {message[:200]!r}" if message else ""
-
-    def _without_token(self, text: str) -> str:
-        """Return a server's message with the token blotted out, whole or behind its number (`1|…`)."""
-        token = self.settings.token or ""
-        for secret in (token, token.partition("|")[2]):
-            text = text.replace(secret, "…") if secret else text
-        return text
-
 
 def _verification(settings: CachetSettings) -> ssl.SSLContext | bool:
     if urlsplit(settings.base_url).scheme == "http":
@@ -477,39 +301,3 @@ def _proxy(url: str) -> str | None:
     """Return the proxy that the environment names for an address."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-
-
-def _parsed(headers: Mapping[str, str], body: bytes, endpoint: str, base_url: str, status: int) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    if "json" not in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<":
-        raise NotCachet(
-            f"{base_url} answers {status} with something that is not Cachet's API",
-            "Set {base_url} to the status page's address.",
-            endpoint,
-        )
-    # Hostile text is repaired rather than refused: invalid UTF-8 and lone surrogates become U+FFFD.
-    try:
-        return json.loads(body.decode("utf-8", "replace"))
-    except ValueError:
-        raise TransportError("the answer's JSON is cut off") from None
-    except RecursionError:
-        raise NotCachet("an answer is nested too deeply", "Check the server.", endpoint) from None
-
-
-def _message(document: Any) -> str:
-    if not isinstance(document, dict):
-        return ""
-    errors = document.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        return str(errors[0].get("detail") or errors[0].get("title") or "")
-    return str(document.get("message") or "")
-
-
-def _date(headers: Mapping[str, str]) -> datetime:
-    try:
-        return parsedate_to_datetime(headers["Date"]).astimezone(timezone.utc)
-    except (KeyError, ValueError, TypeError, OverflowError):
-        return datetime.now(timezone.utc)

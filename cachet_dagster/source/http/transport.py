@@ -44,7 +44,7 @@ class TransportError(Exception):
         self.wait = wait
 
 
-def fault(
+def transport_error(
     error: aiohttp.ClientError | asyncio.TimeoutError | OSError,
     url: URL,
     settings: CachetSettings,

@@ -25,7 +25,7 @@ from cachet_dagster.source.cachet3.rows import flatten
 from cachet_dagster.source.endpoints import ENDPOINTS
 from cachet_dagster.source.errors import CachetError, NotCachet, NotFound, NotUnderstood, Unstable
 from cachet_dagster.source.event_loop import iterate, together
-from cachet_dagster.source.http.client import Answer
+from cachet_dagster.source.http.response import Answer
 from cachet_dagster.source.listing import Listing
 from cachet_dagster.source.pages import PER_PAGE, SCANS, Moved, Page, PageReader, Paging
 from cachet_dagster.source.reader import CachetReader, check_order

@@ -1,8 +1,9 @@
-"""The rate limit as a currency: what the server grants is spent to the end, and nothing beyond it."""
+"""What the server's rate limit grants is spent to the end, and nothing beyond it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import time
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
 from cachet_dagster.source import CachetReader, CachetSettings
-from cachet_dagster.source.http.rate_limit import RateLimiter, RequestCap, Reservation
+from cachet_dagster.source.errors import Unreachable
+from cachet_dagster.source.http.rate_limit import RateLimit, Reservation
 from cachet_dagster.source.points.read import MetricStep, read_points
 from cachet_dagster_tests.conftest import ADMIN, Serve
 
@@ -113,17 +115,6 @@ def test_a_cap_is_kept_below_the_server_s_own_limit(serve: Serve) -> None:
     assert time.monotonic() - began >= 2 * WINDOW * 0.95
 
 
-def test_a_cap_is_one_for_all_buckets() -> None:
-    cap = RequestCap(10, 60)
-    buckets = [RateLimiter(60, cap, print) for _ in range(2)]
-    for bucket in buckets:
-        (opener,) = asyncio.run(reserved(bucket, 1))
-        assert opener is not None
-        bucket.record(opener, {}, 200)
-
-    assert [len(buckets) + granted_at_once(buckets[0]), granted_at_once(buckets[1])] == [10, 0]
-
-
 def test_a_load_of_both_buckets_stays_below_the_cap(serve: Serve) -> None:
     server = serve(World.generate(components=4, groups=2, subscribers=3))
     names = ["components", "components_groups", "subscribers", "versions"]
@@ -136,56 +127,70 @@ def test_a_load_of_both_buckets_stays_below_the_cap(serve: Serve) -> None:
     assert "CACHET_REQUESTS_PER_MINUTE allows nothing for" in refused
 
 
-def granted_at_once(budget: RateLimiter) -> int:
-    """Return how many requests the budget still grants without waiting."""
+def rate_limit(**options: Any) -> RateLimit:
+    return RateLimit(CachetSettings(base_url="http://cachet.test", rate_window=60, **options), print)
+
+
+async def reserved(limit: RateLimit, count: int) -> list[Reservation]:
+    return [await limit.acquire("api", time.monotonic(), "components") for _ in range(count)]
+
+
+def granted_at_once(limit: RateLimit, bucket: str = "api") -> int:
+    """Return how many requests are still granted without waiting."""
 
     async def count() -> int:
         granted = 0
-        while await budget.acquire(time.monotonic()) is not None:
-            granted += 1
+        with contextlib.suppress(Unreachable):
+            while True:
+                await limit.acquire(bucket, time.monotonic(), "components")
+                granted += 1
         return granted
 
     return asyncio.run(count())
 
 
-def answer(budget: RateLimiter, reservation: Reservation | None, remaining: int) -> None:
-    assert reservation is not None
-    headers = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": str(remaining)}
-    budget.record(reservation, headers, 200)
-
-
-async def reserved(budget: RateLimiter, count: int) -> list[Reservation | None]:
-    return [await budget.acquire(time.monotonic()) for _ in range(count)]
+def answer(limit: RateLimit, reservation: Reservation, remaining: int) -> None:
+    limit.record(reservation, {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": str(remaining)}, 200)
 
 
 def test_an_answer_that_was_overtaken_does_not_bring_back_what_was_spent() -> None:
-    budget = RateLimiter(60, None, print)
-    (opener,) = asyncio.run(reserved(budget, 1))
-    answer(budget, opener, 10)
-    first, second, third = asyncio.run(reserved(budget, 3))
+    limit = rate_limit()
+    (opener,) = asyncio.run(reserved(limit, 1))
+    answer(limit, opener, 10)
+    first, second, third = asyncio.run(reserved(limit, 3))
 
     for reservation, remaining in ((third, 7), (second, 8), (first, 9)):
-        answer(budget, reservation, remaining)
+        answer(limit, reservation, remaining)
 
-    assert granted_at_once(budget) == 7
+    assert granted_at_once(limit) == 7
 
 
 def test_an_answer_with_more_left_than_there_could_be_is_of_a_new_window() -> None:
-    budget = RateLimiter(60, None, print)
-    (opener,) = asyncio.run(reserved(budget, 1))
-    answer(budget, opener, 10)
-    first, second = asyncio.run(reserved(budget, 2))
+    limit = rate_limit()
+    (opener,) = asyncio.run(reserved(limit, 1))
+    answer(limit, opener, 10)
+    first, second = asyncio.run(reserved(limit, 2))
 
-    answer(budget, first, 59)
-    answer(budget, second, 58)
+    answer(limit, first, 59)
+    answer(limit, second, 58)
 
-    assert granted_at_once(budget) == 58
+    assert granted_at_once(limit) == 58
 
 
-def test_an_opener_s_answer_is_what_the_window_grants() -> None:
-    budget = RateLimiter(60, RequestCap(30, 60), print)
-    (opener,) = asyncio.run(reserved(budget, 1))
+def test_a_cap_is_one_for_all_buckets_and_an_opener_s_answer_is_what_the_window_grants() -> None:
+    limit = rate_limit(requests_per_minute=30)
+    (opener,) = asyncio.run(reserved(limit, 1))
+    answer(limit, opener, 59)
 
-    answer(budget, opener, 59)
+    assert granted_at_once(limit) == 29
+    assert granted_at_once(limit, "subscribers") == 0
 
-    assert granted_at_once(budget) == 29
+
+def test_an_opener_that_fails_lets_the_next_one_open() -> None:
+    limit = rate_limit()
+    (opener,) = asyncio.run(reserved(limit, 1))
+    assert granted_at_once(limit) == 0
+
+    limit.record(opener, None, 0)
+
+    assert granted_at_once(limit) == 1
