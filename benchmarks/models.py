@@ -14,8 +14,9 @@ from pathlib import Path
 
 import duckdb
 
-from cachet_dagster.analytics.build import ModelSettings, build_models
+from cachet_dagster.analytics.build import build_models
 from cachet_dagster.analytics.engines import DuckDBEngine
+from cachet_dagster.analytics.model_settings import ModelSettings
 
 AS_OF = datetime(2026, 11, 24, tzinfo=timezone.utc)
 

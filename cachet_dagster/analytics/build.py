@@ -13,106 +13,29 @@ in the order of the loads' ids.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import sqlglot
 
-from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.tables import COMPONENT_STATUS, TABLES, Table
+from cachet_dagster.source.tables import COMPONENT_STATUS, Table
 from cachet_dagster.source.types import TYPES
 
 from . import calendars
 from .engines import Engine
+from .model_settings import ModelSettings
+from .model_sql import SqlNames, model_sql
 from .policies import DEFAULT_POLICY, POLICIES
-from .tables import BUILT, HISTORY, MODELS, SEEDS, STEPS, UPTIME_PUBLISHED, VIEWS
-
-_MODELS = Path(__file__).parent / "models"
-
-SOURCES = {**TABLES, **HISTORY}
+from .tables import BUILT, MODELS, SEEDS, UPTIME_PUBLISHED, VIEWS
 
 SEVERITY = (1, 5, 6, 2, 3, 4)
 """Component statuses from the least severe to the most, as Cachet has them."""
 
 _LONGEST = timedelta(days=366 * 20)
-
-
-@dataclass(frozen=True)
-class SloTarget:
-    """A promise of uptime over a rolling window.
-
-    Attributes:
-        target: Promised uptime, 0 to 1.
-        scope: What promises it; group and page by the mean of their components' time.
-        scope_id: Id of the component or group, 0 for the page; None for each component.
-        policy: The policy by which downtime is weighed.
-        window_days: One of `calendars.WINDOWS`.
-    """
-
-    target: float
-    scope: Literal["component", "group", "page"] = "component"
-    scope_id: int | None = None
-    policy: str = DEFAULT_POLICY
-    window_days: int = 28
-
-    @classmethod
-    def parse(cls, text: str) -> SloTarget:
-        """Return the promise that a text names: `component=0.999`, `page=0.99/90`, `group:3=0.9995/28/strict`.
-
-        Raises:
-            SettingsError: It names none.
-        """
-        found = _TARGET.fullmatch(text.strip())
-        if found is None or int(found["days"] or 28) not in calendars.WINDOWS:
-            days = ", ".join(map(str, calendars.WINDOWS))
-            raise SettingsError(
-                f"{text!r} is no target of uptime",
-                "Set {slo_targets} to such as component=0.999, component:7=0.9995/90/strict, page=0.99: a share "
-                f"from 0 to 1, then days ({days}) and a policy if need be.",
-            )
-        scope, number = found["scope"], found["id"]
-        return cls(
-            float(found["target"]),
-            scope,  # pyright: ignore[reportArgumentType]
-            0 if scope == "page" else int(number) if number else None,
-            found["policy"] or DEFAULT_POLICY,
-            int(found["days"] or 28),
-        )
-
-
-_TARGET = re.compile(
-    r"(?P<scope>component|group(?=:)|page(?!:))(:(?P<id>\d+))?=(?P<target>0(\.\d+)?|1(\.0+)?)"
-    r"(/(?P<days>\d+)(/(?P<policy>\w+))?)?"
-)
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """What the models are built by.
-
-    Attributes:
-        as_of: The moment up to which they tell; None for that of the newest load.
-        time_zone: IANA name of the zone of days and months.
-        audience: Whose view it is: everyone's, or that of people who see hidden rows too.
-        maintenance_cap: After how long maintenance without an end is taken to be over.
-        stale_after: Without an update for so long an open incident is stale.
-        slo_targets: Promises of uptime.
-    """
-
-    as_of: datetime | None = None
-    time_zone: str = "UTC"
-    audience: Literal["public", "all"] = "public"
-    maintenance_cap: timedelta = timedelta(hours=24)
-    stale_after: timedelta = timedelta(days=7)
-    slo_targets: tuple[SloTarget, ...] = (SloTarget(0.999),)
 
 
 @dataclass
@@ -160,7 +83,7 @@ class _Build:
         self._schema = schema
         self._settings = settings
         self._sql = sql
-        self._names = _Names(dataset, schema, engine.dialect, self._existing(dataset))
+        self._names = SqlNames(dataset, schema, engine.dialect, self._existing(dataset))
 
     def run(self) -> Built:
         if not self._existing_schema():
@@ -323,49 +246,6 @@ class _Build:
         )
 
 
-@dataclass(frozen=True)
-class _Names:
-    """Puts a page's names and an engine's dialect into SQL over `source.` and `analytics.`."""
-
-    dataset: str
-    schema: str
-    dialect: str
-    existing: frozenset[str]
-
-    def rendered(self, sql: str) -> str:
-        """Return SQL for the engine."""
-        named = _NAMED.sub(self._table, _COMMENT.sub("", sql))
-        return named if self.dialect == "duckdb" else _transpiled(named, self.dialect)
-
-    def _table(self, found: re.Match[str]) -> str:
-        place, name = found.groups()
-        if place == "analytics":
-            return f'"{self.schema}"."{name}"'
-        return f'"{self.dataset}"."{name}"' if name in self.existing else f"({_empty(SOURCES[name])})"
-
-
-_NAMED = re.compile(r"\b(source|analytics)\.(\w+)")
-_COMMENT = re.compile(r"--.*")
-
-
-@lru_cache(maxsize=256)
-def _transpiled(sql: str, dialect: str) -> str:
-    return sqlglot.transpile(sql, read="duckdb", write=dialect)[0]
-
-
-@cache
-def model_sql(name: str) -> str:
-    """Return the SQL of a model, as it is written."""
-    return (_MODELS / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _empty(table: Table) -> str:
-    columns = ", ".join(
-        f'CAST(NULL AS {TYPES[column.data_type].sql}) AS "{column.name}"' for column in table.columns
-    )
-    return f"SELECT {columns} WHERE 1 = 0"
-
-
 def _severities() -> pa.Table:
     unknown = SEVERITY.index(5) + 1
     ranks = range(1, len(SEVERITY) + 1)
@@ -384,16 +264,3 @@ def _severities() -> pa.Table:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def model_inputs(name: str) -> Mapping[str, list[str]]:
-    """Return what a model is made from: tables of the page (`source`), models and seeds (`analytics`).
-
-    A step between models stands for what it is made from itself.
-    """
-    inputs: dict[str, list[str]] = {"source": [], "analytics": []}
-    for place, table in _NAMED.findall(_COMMENT.sub("", model_sql(name))):
-        found = model_inputs(table) if place == "analytics" and table in STEPS else {place: [table]}
-        for origin, tables in found.items():
-            inputs[origin] += [table for table in tables if table not in inputs[origin]]
-    return inputs

@@ -26,7 +26,7 @@ Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Recorded:
+class HistoryTable:
     """Of which table a history table remembers what.
 
     Attributes:
@@ -50,29 +50,29 @@ class Recorded:
         return [column for column in HISTORY[self.history].columns if column.name not in bounds]
 
 
-RECORDED = (
-    Recorded(
+WATCHED = (
+    HistoryTable(
         "component_history",
         "components",
         "components",
         {"component_id": "id"},
         ("name", "status", "enabled", "component_group_id"),
     ),
-    Recorded(
+    HistoryTable(
         "incident_component_history",
         "incident_components",
         "incidents_by_id",
         {"incident_id": "incident_id", "component_id": "component_id"},
         ("component_status",),
     ),
-    Recorded(
+    HistoryTable(
         "incident_history",
         "incidents",
         "incidents",
         {"incident_id": "id"},
         ("name", "status", "occurred_at", "visible"),
     ),
-    Recorded(
+    HistoryTable(
         "schedule_history",
         "schedules",
         "schedules",
@@ -82,12 +82,12 @@ RECORDED = (
 )
 
 # What a caller is sure to see at least, and may have seen at most.
-_AT_LEAST = {"guest": 0, "unproven": 0, "token": 1, "full": 2}
-_AT_MOST = {**_AT_LEAST, "unproven": 2}
+_RIGHTS_AT_LEAST = {"guest": 0, "unproven": 0, "token": 1, "full": 2}
+_RIGHTS_AT_MOST = {**_RIGHTS_AT_LEAST, "unproven": 2}
 
 
 @dataclass
-class Remembered:
+class HistoryState:
     """What history holds: the newest row of each key, and the newest complete read of each endpoint by rights.
 
     `missing` names the tables that do not exist yet.
@@ -107,13 +107,13 @@ class Observation:
     observed_at: datetime
 
 
-def read_history(query: Query) -> Remembered:
+def read_history(query: Query) -> HistoryState:
     """Read what `history_rows` compares with, in a query for each history table.
 
     Args:
         query: Runs SQL over one table of the dataset.
     """
-    remembered = Remembered()
+    state = HistoryState()
     for name in HISTORY:
         by = [*HISTORY[name].key[:-1], *(("rights",) if name == "endpoint_observations" else ())]
         keys = ", ".join(f'"{column}"' for column in by)
@@ -124,14 +124,14 @@ def read_history(query: Query) -> Remembered:
             f" FROM {{table}} AS t {where}) AS numbered WHERE nth = 1",
         )
         if rows is None:
-            remembered.missing.add(name)
+            state.missing.add(name)
         found = [{column: _utc(value) for column, value in row.items()} for row in rows or ()]
         if name == "endpoint_observations":
             for row in found:
-                remembered.observations.setdefault(row["endpoint"], []).append(row)
+                state.observations.setdefault(row["endpoint"], []).append(row)
         else:
-            remembered.newest[name] = {tuple(row[column] for column in by): row for row in found}
-    return remembered
+            state.newest[name] = {tuple(row[column] for column in by): row for row in found}
+    return state
 
 
 def rights_of(reader: CachetReader) -> str:
@@ -144,27 +144,27 @@ def rights_of(reader: CachetReader) -> str:
 
 
 def history_rows(
-    remembered: Remembered, reads: Iterable[EndpointRead], seen: Observation
+    state: HistoryState, reads: Iterable[EndpointRead], seen: Observation
 ) -> dict[str, list[Row]]:
     """Return the rows that a load adds to each history table.
 
     Args:
-        remembered: What history holds.
+        state: What history holds.
         reads: What the load read; what failed or was refused tells nothing.
         seen: As whom, and when.
     """
     reads = list(reads)
     complete = {read.endpoint.name: read for read in reads if read.outcome == "read"}
     rows = {
-        recorded.history: _changes(recorded, remembered, complete[recorded.endpoint], seen)
-        for recorded in RECORDED
-        if recorded.endpoint in complete
+        table.history: _changes(table, state, complete[table.endpoint], seen)
+        for table in WATCHED
+        if table.endpoint in complete
     }
     rows["endpoint_observations"] = [
         {
             "endpoint": read.endpoint.name,
             "started_at": seen.started_at,
-            "observed_at": _after(seen.observed_at, remembered.observations.get(read.endpoint.name, ())),
+            "observed_at": _after(seen.observed_at, state.observations.get(read.endpoint.name, ())),
             "rights": seen.rights,
             "outcome": read.outcome,
             "row_count": len(read.rows.get(read.endpoint.tables[0], ())) if read.error is None else None,
@@ -175,32 +175,32 @@ def history_rows(
 
 
 def history_resources(
-    remembered: Remembered, reads: Iterable[EndpointRead], reader: CachetReader
+    state: HistoryState, reads: Iterable[EndpointRead], reader: CachetReader
 ) -> list[DltResource]:
     """Return dlt's resources of what a load adds to history, for the package that holds its tables.
 
     A table without news is left out, unless it has to be made.
 
     Args:
-        remembered: What history held before the load.
+        state: What history held before the load.
         reads: What was read.
         reader: Who read it.
     """
     now = datetime.now(timezone.utc)
     observed_at = reader.clock or now
     seen = Observation(rights_of(reader), min(reader.started_at or observed_at, observed_at), observed_at)
-    added = history_rows(remembered, reads, seen)
+    added = history_rows(state, reads, seen)
     return [
         table_resource(table, partial(added.get, name, ()), replace=False)
         for name, table in HISTORY.items()
-        if added.get(name) or name in remembered.missing
+        if added.get(name) or name in state.missing
     ]
 
 
-def _changes(recorded: Recorded, remembered: Remembered, read: EndpointRead, seen: Observation) -> list[Row]:
-    newest = remembered.newest.get(recorded.history, {})
-    before = remembered.observations.get(recorded.endpoint, [])
-    sure = [row for row in before if _AT_LEAST[row["rights"]] >= _AT_LEAST[seen.rights]]
+def _changes(table: HistoryTable, state: HistoryState, read: EndpointRead, seen: Observation) -> list[Row]:
+    newest = state.newest.get(table.history, {})
+    before = state.observations.get(table.endpoint, [])
+    sure = [row for row in before if _RIGHTS_AT_LEAST[row["rights"]] >= _RIGHTS_AT_LEAST[seen.rights]]
     looked_at: datetime | None = max((row["started_at"] for row in sure), default=None)
     rows: list[Row] = []
 
@@ -209,7 +209,7 @@ def _changes(recorded: Recorded, remembered: Remembered, read: EndpointRead, see
         times = [*([looked_at] if looked_at else []), *([known["observed_at"]] if known else [])]
         rows.append(
             {
-                **dict(zip(recorded.key, key, strict=True)),
+                **dict(zip(table.key, key, strict=True)),
                 **values,
                 "observed_at": _after(seen.observed_at, [known] if known else ()),
                 "previous_observed_at": max(times, default=None),
@@ -218,30 +218,26 @@ def _changes(recorded: Recorded, remembered: Remembered, read: EndpointRead, see
         )
 
     shown: set[Key] = set()
-    for row in read.rows[recorded.table]:
-        key = tuple(row.get(column) for column in recorded.key.values())
+    for row in read.rows[table.table]:
+        key = tuple(row.get(column) for column in table.key.values())
         if key in shown:
             continue
         shown.add(key)
-        values = {column.name: _fitting(row.get(column.name), column) for column in recorded.columns}
+        values = {column.name: _value_as_stored(row.get(column.name), column) for column in table.columns}
         known = newest.get(key)
-        if (
-            known is None
-            or known["is_deleted"]
-            or any(known[name] != values[name] for name in recorded.watched)
-        ):
+        if known is None or known["is_deleted"] or any(known[name] != values[name] for name in table.watched):
             add(key, values, is_deleted=False)
     if _sees_all(seen, before):
         for key, known in newest.items():
             if key not in shown and not known["is_deleted"]:
-                add(key, {column.name: known[column.name] for column in recorded.columns}, is_deleted=True)
+                add(key, {column.name: known[column.name] for column in table.columns}, is_deleted=True)
     return rows
 
 
 def _sees_all(seen: Observation, before: Iterable[Row]) -> bool:
     """Whether what is not shown now, and was before, is gone: nobody who looked before had more rights."""
     return seen.rights != "unproven" and all(
-        _AT_MOST[row["rights"]] <= _AT_LEAST[seen.rights] for row in before
+        _RIGHTS_AT_MOST[row["rights"]] <= _RIGHTS_AT_LEAST[seen.rights] for row in before
     )
 
 
@@ -251,7 +247,7 @@ def _after(at: datetime, rows: Iterable[Row]) -> datetime:
     return at if newest is None or newest < at else newest + timedelta(microseconds=1)
 
 
-def _fitting(value: Any, column: Column) -> Any:
+def _value_as_stored(value: Any, column: Column) -> Any:
     """Return a value as it comes back from the database: what does not fit the column is null there."""
     if isinstance(value, bool) and column.data_type == "bigint":
         return int(value)

@@ -29,16 +29,11 @@ from dagster import (
 )
 
 from cachet_dagster.analytics import HISTORY, MODELS
-from cachet_dagster.analytics.build import (
-    Built,
-    ModelSettings,
-    SloTarget,
-    analytics_schema,
-    build_models,
-    model_inputs,
-)
+from cachet_dagster.analytics.build import Built, analytics_schema, build_models
 from cachet_dagster.analytics.engines import Engine, engine_of
-from cachet_dagster.analytics.history import RECORDED
+from cachet_dagster.analytics.history import WATCHED
+from cachet_dagster.analytics.model_settings import ModelSettings, SloTarget
+from cachet_dagster.analytics.model_sql import model_inputs
 from cachet_dagster.analytics.tables import VIEWS
 from cachet_dagster.source import FILLED_BY
 from cachet_dagster.source.tables import Table
@@ -59,12 +54,12 @@ _SHOWN = 10
 def history_specs(page: StatusPage) -> list[AssetSpec]:
     """Return the history tables as assets that the loads of a page's tables fill."""
     loaded = {table.name for table in page.tables}
-    remembered = {recorded.history: recorded.table for recorded in RECORDED}
+    watched_by = {watched.history: watched.table for watched in WATCHED}
     return [
         AssetSpec(
             page.asset_key(name),
-            deps=[page.asset_key(remembered[name])]
-            if remembered.get(name) in loaded
+            deps=[page.asset_key(watched_by[name])]
+            if watched_by.get(name) in loaded
             else [page.asset_key("server")],
             description=f"{table.description}\n\nAdded to by the load of the tables.",
             metadata=_table_metadata(page.dataset, table),

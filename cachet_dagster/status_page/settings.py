@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from cachet_dagster.analytics.build import SloTarget
+from cachet_dagster.analytics.model_settings import SloTarget
 from cachet_dagster.source import ENDPOINTS
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import (

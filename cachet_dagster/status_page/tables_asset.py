@@ -26,7 +26,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from cachet_dagster.analytics.history import Remembered, history_resources, read_history
+from cachet_dagster.analytics.history import HistoryState, history_resources, read_history
 from cachet_dagster.source import (
     ENDPOINTS,
     FILLED_BY,
@@ -112,7 +112,7 @@ class _TablesRun:
     config: TablesConfig
     connection: Connection
     stored: Stored = field(default_factory=Stored)
-    history: Remembered = field(default_factory=Remembered)
+    history: HistoryState = field(default_factory=HistoryState)
     reader: CachetReader = field(init=False)
     _recorded: bool = False
     _records: Mapping[AssetKey, Recorded] = field(default_factory=dict)

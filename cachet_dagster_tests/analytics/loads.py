@@ -13,9 +13,10 @@ from typing import Any
 import duckdb
 from pydantic import SecretStr
 
-from cachet_dagster.analytics.build import ModelSettings, build_models
+from cachet_dagster.analytics.build import build_models
 from cachet_dagster.analytics.engines import DuckDBEngine
 from cachet_dagster.analytics.history import Observation, history_rows, read_history, rights_of
+from cachet_dagster.analytics.model_settings import ModelSettings
 from cachet_dagster.source import ENDPOINTS, CachetError, CachetReader, CachetSettings, stored_tables
 from cachet_dagster.source.stored import read_stored
 

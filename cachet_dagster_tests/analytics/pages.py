@@ -13,8 +13,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cachet_dagster.analytics.build import SOURCES, Built, ModelSettings, build_models
+from cachet_dagster.analytics.build import Built, build_models
 from cachet_dagster.analytics.engines import DuckDBEngine
+from cachet_dagster.analytics.model_settings import ModelSettings
+from cachet_dagster.analytics.model_sql import SOURCES
 
 Row = dict[str, Any]
 Rows = Mapping[str, Sequence[Row]]

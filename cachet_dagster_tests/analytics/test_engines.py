@@ -10,8 +10,10 @@ import psycopg2
 import pytest
 
 from cachet_dagster.analytics import MODELS
-from cachet_dagster.analytics.build import SOURCES, ModelSettings, SloTarget, build_models
+from cachet_dagster.analytics.build import build_models
 from cachet_dagster.analytics.engines import PostgresEngine
+from cachet_dagster.analytics.model_settings import ModelSettings, SloTarget
+from cachet_dagster.analytics.model_sql import SOURCES
 from cachet_dagster_tests.truth import RECORDED_AT, tables
 from cachet_dagster_tests.warehouse.postgres import postgres_server
 

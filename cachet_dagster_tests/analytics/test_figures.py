@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachet_dagster.analytics.build import SloTarget, model_sql
+from cachet_dagster.analytics.model_settings import SloTarget
+from cachet_dagster.analytics.model_sql import model_sql
 
 from .generated import AS_OF, ZONES, pages
 from .oracle import Oracle, differences

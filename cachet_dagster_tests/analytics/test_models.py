@@ -7,7 +7,7 @@ import re
 import pytest
 
 from cachet_dagster.analytics import MODELS
-from cachet_dagster.analytics.build import model_inputs, model_sql
+from cachet_dagster.analytics.model_sql import model_inputs, model_sql
 from cachet_dagster.analytics.tables import BUILT, SEEDS, STEPS, UPTIME_PUBLISHED, VIEWS
 from cachet_dagster_tests.truth import RECORDED_AT, tables
 

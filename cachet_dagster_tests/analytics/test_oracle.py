@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cachet_dagster.analytics.build import SOURCES
+from cachet_dagster.analytics.model_sql import SOURCES
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, living_world
 from cachet_dagster_tests import recordings, truth_cachet2
 from cachet_dagster_tests.truth import RECORDED_AT, tables

@@ -8,8 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cachet_dagster.analytics.build import ModelSettings, build_models
+from cachet_dagster.analytics.build import build_models
 from cachet_dagster.analytics.engines import DuckDBEngine
+from cachet_dagster.analytics.model_settings import ModelSettings
 from cachet_dagster_tests.analytics.pages import DATASET, arrow
 from cachet_dagster_tests.cli.commands import PROJECT
 from cachet_dagster_tests.truth import RECORDED_AT, tables

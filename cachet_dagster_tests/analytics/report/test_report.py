@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cachet_dagster.analytics.build import SloTarget
+from cachet_dagster.analytics.model_settings import SloTarget
 from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenReport, parse_month, write_report
 from cachet_dagster.analytics.report.lines import ComponentLine
 from cachet_dagster.analytics.report.verdict import kept
