@@ -76,6 +76,7 @@ check: setup ## lint, format, types
 
 soak: setup ## the long proofs: kills, a thousand syncs, ten processes, a year
 	@$(BIN)/python -m pytest -m soak -s cachet_dagster_tests/soak
+	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile others
 
 test-ui: setup .venv/.ready-browser ## the UI in headless Chromium, which has to be on PATH
 	@$(BIN)/python -m pytest -m ui cachet_dagster_tests/ui

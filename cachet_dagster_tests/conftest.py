@@ -34,16 +34,22 @@ os.environ |= {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "WARNING",
     "NO_PROXY": "*",
-    # What once failed is tried first the next time.
+    # What `make soak` found to fail is tried first the next time.
     "HYPOTHESIS_STORAGE_DIRECTORY": str(_PROJECT / ".hypothesis"),
 }
 
 import dlt  # noqa: E402
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from cachet_dagster.demo import DemoServer, World  # noqa: E402
 from cachet_dagster_tests import recordings  # noqa: E402
 from cachet_dagster_tests.truth import RECORDED_AT  # noqa: E402
+
+# A change is judged by the same examples each time; `make soak` looks for others.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("others", deadline=None)
+hypothesis.settings.load_profile("same")
 
 TOKENS = recordings.tokens("v3")
 ADMIN = TOKENS["admin"]

@@ -48,9 +48,10 @@ def test_every_minute_of_every_component_of_the_recorded_cachet_2_agrees(audienc
     assert compared > 300_000_000
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(pages(), st.sampled_from(["public", "all"]), st.sampled_from([3, 3, 2]))
-def test_every_minute_of_a_page_full_of_irregularities_agrees(rows, audience, version):
+irregular = given(pages(), st.sampled_from(["public", "all"]), st.sampled_from([3, 3, 2]))
+
+
+def every_minute_agrees(rows, audience, version):
     versions = {"versions": [{"api_version": version, "observed_at": BEGIN}]}
     models = Models({**rows, **versions}, as_of=AS_OF, audience=audience)
     oracle = Oracle(rows, AS_OF, BEGIN - timedelta(days=3), audience, version=version)
@@ -58,6 +59,19 @@ def test_every_minute_of_a_page_full_of_irregularities_agrees(rows, audience, ve
     found, _ = differences(rows, models.table("component_status_intervals"), oracle)
 
     assert found == []
+
+
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
+@irregular
+def test_every_minute_of_a_page_full_of_irregularities_agrees(rows, audience, version):
+    every_minute_agrees(rows, audience, version)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@irregular
+def test_every_minute_of_many_pages_full_of_irregularities_agrees(rows, audience, version):
+    every_minute_agrees(rows, audience, version)
 
 
 def test_the_living_page_shows_the_status_that_is_worked_out_at_every_look():

@@ -5,9 +5,12 @@ Real pipelines load a small page from a real server into DuckDB files.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +26,51 @@ POINTS = 450
 """Points of each of two metrics: more pages than a load reads again."""
 
 
-@pytest.fixture
-def small() -> World:
+def small_world() -> World:
     """Return a page with something in each table."""
     return World.generate(
         incidents=5, components=3, groups=1, metrics=2, points=POINTS, subscribers=3, schedules=2, templates=1
     )
 
 
+@dataclass(frozen=True)
+class Served:
+    """A server, the world of the test that uses it, and a folder into which an admin loaded that page once."""
+
+    server: DemoServer
+    worlds: list[World]
+    folder: Path
+    paths: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    worlds, folder = [small_world()], tmp_path_factory.mktemp("loaded")
+    with DemoServer(lambda _: worlds[-1], tokens={ADMIN: {"*"}}) as server:
+        new_pipeline(folder).run(source_of(server))
+        yield Served(server, worlds, folder, asked(server))
+
+
 @pytest.fixture
-def page(serve: Serve, small: World) -> DemoServer:
+def small(served: Served) -> World:
+    """Return the page's rows, to be changed at will."""
+    served.worlds[:] = [small_world()]
+    return served.worlds[0]
+
+
+@pytest.fixture
+def page(served: Served, small: World) -> DemoServer:
     """Return a server of that page."""
-    return serve(small)
+    served.server.settings.tokens = {ADMIN: {"*"}}
+    served.server.clear_requests()
+    return served.server
+
+
+@pytest.fixture
+def loaded(served: Served, page: DemoServer, tmp_path: Path) -> dict[str, int]:
+    """Load the page as an admin into the test's folder; return the rows of each table."""
+    shutil.copytree(served.folder, tmp_path, dirs_exist_ok=True)
+    return counts(tmp_path / "cachet.duckdb")
 
 
 def source_of(page: DemoServer, **arguments: Any) -> Any:
@@ -70,15 +106,12 @@ def point_pages(paths: Counter[str]) -> int:
 
 
 def test_a_guest_s_load_leaves_subscribers_as_an_admin_s_load_left_them(
-    page: DemoServer, tmp_path: Path
+    page: DemoServer, loaded: dict[str, int], tmp_path: Path
 ) -> None:
-    new_pipeline(tmp_path).run(source_of(page))
-    before = counts(tmp_path / "cachet.duckdb")
-
     new_pipeline(tmp_path).run(source_of(page, api_key=None))
 
-    assert before["subscribers"] == 3
-    assert counts(tmp_path / "cachet.duckdb") == before
+    assert loaded["subscribers"] == 3
+    assert counts(tmp_path / "cachet.duckdb") == loaded
 
 
 def test_what_a_guest_is_not_shown_is_a_table_without_rows(page: DemoServer, tmp_path: Path) -> None:
@@ -127,42 +160,35 @@ def test_what_a_server_shows_again_is_replaced_again_by_the_same_source(
 
 @pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
 def test_a_refreshed_load_reads_all_points_again_and_loses_none(
-    refresh: Any, page: DemoServer, tmp_path: Path
+    refresh: Any, served: Served, page: DemoServer, loaded: dict[str, int], tmp_path: Path
 ) -> None:
-    new_pipeline(tmp_path).run(source_of(page))
-    before = counts(tmp_path / "cachet.duckdb")
-    first = asked(page)
-
     new_pipeline(tmp_path).run(source_of(page), refresh=refresh)
 
-    assert before["metric_points"] == 2 * POINTS
-    assert counts(tmp_path / "cachet.duckdb") == before
-    assert point_pages(asked(page)) == point_pages(first)
+    assert loaded["metric_points"] == 2 * POINTS
+    assert counts(tmp_path / "cachet.duckdb") == loaded
+    assert point_pages(asked(page)) == point_pages(served.paths)
 
 
-@pytest.mark.parametrize("refresh", ["drop_resources", "drop_data"])
+@pytest.mark.parametrize("refresh", ["drop_resources", pytest.param("drop_data", marks=pytest.mark.slow)])
 def test_a_refresh_of_one_resource_reads_it_anew_and_leaves_the_others(
-    refresh: Any, page: DemoServer, tmp_path: Path
+    refresh: Any, page: DemoServer, loaded: dict[str, int], tmp_path: Path
 ) -> None:
-    new_pipeline(tmp_path).run(source_of(page))
-    before = counts(tmp_path / "cachet.duckdb")
-
     new_pipeline(tmp_path).run(source_of(page).with_resources("system_status"), refresh=refresh)
     asked(page)
     new_pipeline(tmp_path).run(source_of(page))
 
-    assert counts(tmp_path / "cachet.duckdb") == before
+    assert counts(tmp_path / "cachet.duckdb") == loaded
     assert point_pages(asked(page)) == 2, "points are read on from where they ended"
 
 
-def test_a_refresh_where_dlt_has_forgotten_its_folder_loses_nothing(page: DemoServer, tmp_path: Path) -> None:
-    new_pipeline(tmp_path).run(source_of(page))
-    before = counts(tmp_path / "cachet.duckdb")
+def test_a_refresh_where_dlt_has_forgotten_its_folder_loses_nothing(
+    page: DemoServer, loaded: dict[str, int], tmp_path: Path
+) -> None:
     (tmp_path / "pipelines").rename(tmp_path / "lost")
 
     new_pipeline(tmp_path).run(source_of(page), refresh="drop_sources")
 
-    assert counts(tmp_path / "cachet.duckdb") == before
+    assert counts(tmp_path / "cachet.duckdb") == loaded
 
 
 # Run again
@@ -174,12 +200,17 @@ def test_a_source_that_is_kept_reads_again_each_time_it_is_run(
     source = source_of(page)
     pipeline = new_pipeline(tmp_path)
     pipeline.run(source)
-    before = counts(tmp_path / "cachet.duckdb")
+    before, paths = counts(tmp_path / "cachet.duckdb"), asked(page)
     small.update("incidents", 1, name="Renamed since")
     small.delete("subscribers", 1)
 
     pipeline.run(source)
 
+    # Once a run, though several resources share an endpoint.
+    for path in ("/api/incidents", "/api/schedules", "/api/version"):
+        assert (paths[path], page.paths[path]) == (1, 1)
+    # Observations are added only where something changed.
+    assert (before["system_status"], before["versions"]) == (1, 1)
     after = counts(tmp_path / "cachet.duckdb")
     assert after == before | {"subscribers": 2, "subscriber_components": after["subscriber_components"]}
     with duckdb.connect(str(tmp_path / "cachet.duckdb"), read_only=True) as connection:
@@ -187,34 +218,10 @@ def test_a_source_that_is_kept_reads_again_each_time_it_is_run(
     assert found == [("Renamed since",)]
 
 
-def test_a_source_that_is_kept_adds_an_observation_only_where_something_changed(
-    page: DemoServer, tmp_path: Path
-) -> None:
-    source = source_of(page)
-    for _ in range(3):
-        new_pipeline(tmp_path).run(source)
-
-    found = counts(tmp_path / "cachet.duckdb")
-    assert (found["system_status"], found["versions"]) == (1, 1)
-
-
-def test_an_endpoint_is_asked_once_a_run_though_several_resources_share_it(
-    page: DemoServer, tmp_path: Path
-) -> None:
-    new_pipeline(tmp_path).run(source_of(page))
-
-    paths = asked(page)
-    assert {path: paths[path] for path in ("/api/incidents", "/api/schedules", "/api/version")} == {
-        "/api/incidents": 1,
-        "/api/schedules": 1,
-        "/api/version": 1,
-    }
-
-
 def test_iterating_over_the_source_reads_the_page_whatever_was_loaded_before(
     page: DemoServer, small: World, tmp_path: Path
 ) -> None:
-    source = source_of(page)
+    source = source_of(page).with_resources("incidents", "metric_points")
     new_pipeline(tmp_path).run(source)
 
     points = {row["id"] for row in source_of(page).metric_points}
@@ -266,23 +273,20 @@ def test_a_limited_source_loads_something_of_each_resource_and_the_next_load_the
 ) -> None:
     new_pipeline(tmp_path).run(source_of(page).add_limit(1))
     limited = counts(tmp_path / "cachet.duckdb")
-    new_pipeline(tmp_path).run(source_of(page))
+    new_pipeline(tmp_path).run(source_of(page).with_resources("metric_points"))
 
     whole = counts(tmp_path / "cachet.duckdb")
-    assert limited.keys() == whole.keys()
+    assert limited.keys() == whole.keys() == TABLES.keys()
     assert 0 < limited["metric_points"] <= whole["metric_points"] == 2 * POINTS
     assert limited["incidents"] == whole["incidents"]
 
 
-def test_resources_extracted_in_threads_load_the_same(page: DemoServer, tmp_path: Path) -> None:
-    source = source_of(page, api_key=None)
-    new_pipeline(tmp_path).run(source_of(page))
-    before = counts(tmp_path / "cachet.duckdb")
-    asked(page)
+def test_resources_extracted_in_threads_load_the_same(
+    page: DemoServer, loaded: dict[str, int], tmp_path: Path
+) -> None:
+    new_pipeline(tmp_path).run(source_of(page, api_key=None).parallelize())
 
-    new_pipeline(tmp_path).run(source.parallelize())
-
-    assert counts(tmp_path / "cachet.duckdb") == before
+    assert counts(tmp_path / "cachet.duckdb") == loaded
     assert asked(page)["/api/incidents"] == 1
 
 
@@ -333,6 +337,7 @@ def test_a_map_of_what_is_empty_or_not_shown_loads_nothing(serve: Serve, tmp_pat
 # Pipelines
 
 
+@pytest.mark.slow
 def test_a_pipeline_in_dev_mode_loads_everything_into_each_of_its_datasets(
     page: DemoServer, tmp_path: Path
 ) -> None:
@@ -363,6 +368,7 @@ def test_a_pipeline_without_a_destination_extracts_everything(page: DemoServer, 
     assert metrics["incidents"].items_count == 5
 
 
+@pytest.mark.slow
 def test_another_process_may_load_into_the_same_file_while_this_one_reads(
     page: DemoServer, tmp_path: Path
 ) -> None:
