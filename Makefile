@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy docs screenshots clean
+.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-pythons docs screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ test-slow: setup ## what `make test` leaves out because it is long
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not soak and not ui and not deploy'
 
 test-all: test-slow test ## both
+
+test-pythons: ## the wheel on each Python from 3.11 to 3.14 that is here: demo, tests of source and Component
+	@.ci/test-pythons
 
 check: setup ## lint, format, types
 	@$(BIN)/ruff check .

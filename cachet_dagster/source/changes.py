@@ -148,7 +148,7 @@ class Poll:
 async def _bounded(work: Awaitable[T], seconds: float) -> T:
     try:
         return await asyncio.wait_for(work, seconds)
-    except asyncio.TimeoutError as error:
+    except TimeoutError as error:
         raise Unreachable(
             f"no whole answer within {seconds:g} s",
             "Check the server, the network and this machine's name resolution.",

@@ -260,7 +260,7 @@ class CachetClient:
                 raise NotCachet(
                     f"{settings.origin} is not an address", "Check {base_url}.", endpoint
                 ) from None
-            except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            except (aiohttp.ClientError, OSError) as error:
                 raise transport_error(error, url, settings, endpoint, allowed) from None
         raise NotCachet(
             f"{settings.origin} redirects in a circle",

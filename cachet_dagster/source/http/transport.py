@@ -6,7 +6,6 @@ library raised is never chained to them: its representations hold the request's 
 
 from __future__ import annotations
 
-import asyncio
 import socket
 
 import aiohttp
@@ -45,7 +44,7 @@ class TransportError(Exception):
 
 
 def transport_error(
-    error: aiohttp.ClientError | asyncio.TimeoutError | OSError,
+    error: aiohttp.ClientError | OSError,
     url: URL,
     settings: CachetSettings,
     endpoint: str,
@@ -83,7 +82,7 @@ def transport_error(
             f"{place} {_refusal(error.os_error)}",
             "Check that the server runs and that {base_url} has its address and port.",
         )
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return _timeout(error, place, settings, allowed)
     if isinstance(error, aiohttp.ClientResponseError):
         return TransportError("the answer is not proper HTTP")
