@@ -77,13 +77,11 @@ _DECLARED = (
     Strategy(
         "postgres",
         "PostgreSQL 15 or later",
-        staging="a dataset per run; points are not",
         lock="advisory, one load of a dataset at a time",
         tested="everything",
         why="`MERGE` came with 15. Parquet goes through ADBC at eight times the speed of `INSERT`, and csv would make "
-        "an empty text NULL. Points are copied straight into their table, and merged where its unique key tells that "
-        "one of them is there. Tables are emptied by `DELETE` in the transaction that fills them, so that readers "
-        "never wait, and views stay.",
+        "an empty text NULL. Tables are emptied by `DELETE` in the transaction that fills them, so that readers never "
+        "wait, and views stay.",
         modules=("psycopg2", "adbc_driver_postgresql"),
         extra="postgres",
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dlt
@@ -17,7 +17,7 @@ import pyarrow as pa
 from dlt.common.destination import TDestinationReferenceArg
 
 from cachet_dagster.source import FILLED_BY, TABLES
-from cachet_dagster.source.destinations import Strategy, check_libraries
+from cachet_dagster.source.destinations import Strategy
 from cachet_dagster.source.errors import SettingsError
 
 from .lock import LockTimeout
@@ -120,8 +120,6 @@ class PostgresWarehouse(SqlWarehouse):
 
     def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Make the keys unique, and drop this run's staging dataset and those that killed runs have left."""
-        from .postgres_destination import unique_key
-
         assert isinstance(session, SqlSession)
         without = session.sql.execute_sql(
             "SELECT tablename FROM pg_tables t WHERE schemaname = %s AND NOT EXISTS (SELECT 1 FROM pg_indexes i"
@@ -129,19 +127,13 @@ class PostgresWarehouse(SqlWarehouse):
             self.dataset,
         )
         for table in [TABLES[name] for (name,) in without or () if name in _KEYED]:
-            session.sql.execute_sql(unique_key(table.name, session.table(table.name), table.key))
+            session.sql.execute_sql(_unique_key(table.name, session.table(table.name), table.key))
         left = session.sql.execute_sql(
             "SELECT nspname FROM pg_namespace WHERE nspname LIKE %s",
             f"{self.dataset}_staging%".replace("_", r"\_"),
         )
         for (schema,) in left or ():
             session.sql.execute_sql(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
-
-    def _factory(self) -> Callable[..., Any]:
-        check_libraries(self.strategy)
-        from .postgres_destination import MergingPostgres
-
-        return MergingPostgres
 
     def _lock(self, session: SqlSession, what: str, wait: float) -> None:
         """Take an advisory lock, which ends with the session's connection.
@@ -159,3 +151,15 @@ class PostgresWarehouse(SqlWarehouse):
                 told = True
                 self.log(f"waiting for another run to finish with {self.name}")
             time.sleep(_POLL_SECONDS)
+
+
+def _unique_key(name: str, table: str, columns: Sequence[str]) -> str:
+    """Return SQL that makes the key of a table unique.
+
+    Args:
+        name: The table's name.
+        table: Its name in SQL.
+        columns: Names of the key's columns.
+    """
+    listed = ", ".join(f'"{column}"' for column in columns)
+    return f'CREATE UNIQUE INDEX IF NOT EXISTS "{name}_key" ON {table} ({listed})'

@@ -1,4 +1,4 @@
-"""How points get into PostgreSQL: straight into their table, unless one of them is there already."""
+"""How points get into PostgreSQL: merged on their key, whether or not it is unique there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.points.arrow import SCHEMA
-from cachet_dagster.warehouse import load, postgres_destination
+from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.postgres import PostgresSession
 
 from .places import Place, make_place
@@ -19,13 +19,6 @@ from .places import Place, make_place
 @pytest.fixture(params=["postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return make_place(request, tmp_path)
-
-
-@pytest.fixture(params=[0, 10_000], ids=["tried first", "merged at once"])
-def few_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Set how many rows are merged without trying to copy them, and return that."""
-    monkeypatch.setattr(postgres_destination, "_FEW_ROWS", request.param)
-    return request.param
 
 
 def table_of(*rows: tuple[int, float | None]) -> pa.Table:
@@ -47,7 +40,7 @@ def points(place: Place) -> Sequence[tuple[int, float | None]]:
     return place.rows("metric_points", "id, value")
 
 
-def test_points_of_which_some_are_there_already_are_added_and_changed(place: Place, few_rows: int) -> None:
+def test_points_of_which_some_are_there_already_are_added_and_changed(place: Place) -> None:
     load_points(place, (1, 1.0), (2, 2.0), (3, 3.0))
     load_points(place, (4, 4.0), (5, 5.0))
     # As another load may have brought them meanwhile: the last ones, behind rows that are new.
@@ -61,7 +54,7 @@ def test_points_of_which_some_are_there_already_are_added_and_changed(place: Pla
         assert datasets.fetchall() == [("cachet_data",)]
 
 
-def test_a_table_whose_key_was_not_unique_is_merged_as_before(place: Place, few_rows: int) -> None:
+def test_a_table_whose_key_was_not_unique_is_merged_as_before(place: Place) -> None:
     load_points(place, (1, 1.0), (2, 2.0))
     with place.warehouse().writing() as session:
         table = session.table("metric_points")
@@ -73,9 +66,7 @@ def test_a_table_whose_key_was_not_unique_is_merged_as_before(place: Place, few_
     assert points(place) == [(1, 1.5), (1, 1.5), (2, 2.0), (3, 3.0)]
 
 
-def test_an_index_of_the_keys_name_that_is_not_unique_is_no_proof_that_a_point_is_new(
-    place: Place, few_rows: int
-) -> None:
+def test_an_index_of_the_keys_name_that_is_not_unique_is_no_proof_that_a_point_is_new(place: Place) -> None:
     load_points(place, (1, 1.0), (2, 2.0))
     with place.warehouse().writing() as session:
         session.execute("DROP INDEX cachet_data.metric_points_key")
