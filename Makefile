@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-pythons docs screenshots clean
+.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-pythons docs build screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,14 @@ setup: .venv/.ready ## set up .venv
 		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group docs; \
 	else \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group docs; \
+	fi
+	@touch $@
+
+.venv/.ready-build: .venv/.ready
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group build; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group build; \
 	fi
 	@touch $@
 
@@ -92,6 +100,11 @@ test-deploy: setup .venv/.ready-deploy ## what deploy/ holds, as far as it runs 
 
 docs: setup .venv/.ready-docs ## the documentation as a site in site/, its links checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
+build: setup .venv/.ready-build ## wheel and sdist in dist/, checked as PyPI checks them
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	@$(BIN)/twine check --strict dist/*
 
 screenshots: setup .venv/.ready-browser ## the pictures of the documentation, taken from the running program
 	@$(BIN)/python -m cachet_dagster_tests.ui.screenshots

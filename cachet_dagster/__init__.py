@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .status_page.definitions import page_definitions
     from .status_page.page import StatusPage
 
+__version__ = "0.2.0"
+
 __all__ = ["StatusPage", "StatusPageComponent", "page_definitions"]
 
 _HOMES = {
