@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-pythons docs build screenshots clean
+.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-pythons test-lowest docs build screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ test-all: test-slow test ## both
 
 test-pythons: ## the wheel on each Python from 3.11 to 3.14 that is here: demo, tests of source and Component
 	@.ci/test-pythons
+
+test-lowest: ## the lowest versions that pyproject.toml allows: demo, tests of the source
+	@.ci/test-lowest
 
 check: setup ## lint, format, types
 	@$(BIN)/ruff check .
