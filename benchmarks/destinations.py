@@ -43,7 +43,7 @@ def tables(points: int) -> Iterator[Any]:
     import numpy as np
     import pyarrow as pa
 
-    from cachet_dagster.source.points.arrow import SCHEMA
+    from cachet_dagster.source.points.columns import SCHEMA
 
     for start in range(0, points, STEP):
         ids = np.arange(start + 1, min(points, start + STEP) + 1, dtype=np.int64)

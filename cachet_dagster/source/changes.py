@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 import orjson
 
 from .endpoints import ENDPOINTS
-from .errors import CachetError, NotOffered, Unreachable
-from .event_loop import run, together
+from .errors import CachetError, Unreachable
+from .event_loop import gather_bounded, run
 from .http.api import API_2, API_3
 from .http.client import CachetClient
-from .listing import Listing
-from .pages import Page
+from .listing import Listing, TableMapping
+from .pagination import ListPage
 from .reader import CachetReader
 from .settings import CachetSettings
 
@@ -81,17 +81,17 @@ class Poll:
             CachetError: A list could not be read.
         """
 
-        async def work(reader: CachetReader, version: int) -> dict[str, Newest]:
-            listings = [_cheap(_listing(name, version)) for name in WATCHED]
-            pages = await together(
+        async def work(reader: CachetReader) -> dict[str, Newest]:
+            endpoints = [ENDPOINTS[name] for name in WATCHED]
+            pages = await gather_bounded(
                 *(
-                    reader.page(listing, name, 1, descending=True)
-                    for name, listing in zip(WATCHED, listings, strict=True)
+                    reader.page(endpoint, _cheap(reader.listing_for(endpoint)), 1, descending=True)
+                    for endpoint in endpoints
                 )
             )
             return {
-                name: _newest(page, listing)
-                for name, page, listing in zip(WATCHED, pages, listings, strict=True)
+                endpoint.name: _newest(page, endpoint.mapping)
+                for endpoint, page in zip(endpoints, pages, strict=True)
             }
 
         return self._run(work)
@@ -109,19 +109,20 @@ class Poll:
             CachetError: The list could not be read.
         """
 
-        async def work(reader: CachetReader, version: int) -> list[int]:
-            listing = _listing("metrics", version)
+        async def work(reader: CachetReader) -> list[int]:
+            metrics = ENDPOINTS["metrics"]
+            listing = reader.listing_for(metrics)
             found: set[int] = set()
             number, more = 1, True
             while more:
-                page = await reader.page(listing, "metrics", number, descending=True)
+                page = await reader.page(metrics, listing, number, descending=True)
                 found.update(page.ids)
                 number, more = number + 1, page.more and found.isdisjoint(known)
             return sorted(found.difference(known))
 
         return self._run(work)
 
-    def _run(self, work: Callable[[CachetReader, int], Awaitable[T]]) -> tuple[T, int]:
+    def _run(self, work: Callable[[CachetReader], Awaitable[T]]) -> tuple[T, int]:
         """Return what `work` makes of a connected reader, and the API version, within the bound."""
         settings, seconds = self.settings, self.seconds
         bounded = settings.model_copy(
@@ -140,7 +141,7 @@ class Poll:
                 if known:
                     reader.api = reader.client.api = known
                 api = await reader.connect()
-                return await work(reader, api.version), api.version
+                return await work(reader), api.version
 
         return run(_bounded(connected(), seconds))
 
@@ -159,27 +160,16 @@ async def _bounded(work: Awaitable[T], seconds: float) -> T:
         raise CachetError(f"an answer could not be understood ({error!r:.200})") from error
 
 
-def _listing(name: str, version: int) -> Listing:
-    listing = ENDPOINTS[name].listing(version)
-    if listing is None:
-        raise NotOffered("this server does not offer it", "", name)
-    return listing
-
-
 def _cheap(listing: Listing) -> Listing:
     """Return the listing without what costs the server much to include."""
-    params = dict(listing.params)
-    included = _CHEAP_INCLUDES.intersection(params.pop("include", "").split(","))
-    return dataclasses.replace(
-        listing, params={**params, **({"include": ",".join(included)} if included else {})}
-    )
+    included = _CHEAP_INCLUDES.intersection(listing.include.split(","))
+    return dataclasses.replace(listing, include=",".join(sorted(included)))
 
 
-def _newest(page: Page, listing: Listing) -> Newest:
-    shape = listing.shape
+def _newest(page: ListPage, mapping: TableMapping) -> Newest:
     parts: dict[int, list[Any]] = {}
     for table, rows in page.rows.rows.items():
-        key = "id" if table == shape.table else f"{shape.parent}_id"
+        key = "id" if table == mapping.table else f"{mapping.parent}_id"
         for row in rows:
             parts.setdefault(row[key], []).append((table, row))
     return Newest(

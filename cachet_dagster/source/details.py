@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .errors import NotFound
-from .event_loop import together
-from .listing import Parsed, Shape
+from .event_loop import gather_bounded
+from .listing import Parsed, TableMapping
 from .rows import Row
 
 
@@ -28,8 +28,8 @@ class ByIdRequest:
 
 async def with_details(
     listed: Parsed,
-    shape: Shape,
-    ask: Callable[[int], Awaitable[Parsed]],
+    mapping: TableMapping,
+    ask: Callable[[int], Awaitable[Parsed]] | None,
     *,
     stored: list[Row],
     stored_links: list[Row],
@@ -40,8 +40,8 @@ async def with_details(
 
     Args:
         listed: The whole list.
-        shape: What its documents hold.
-        ask: Asks for one row by id; raises NotFound where it is gone.
+        mapping: Which tables its documents hold.
+        ask: Asks for one row by id; raises NotFound where it is gone. None where that tells no more than the list.
         stored: The rows in the destination, from the same load as `stored_links`.
         stored_links: Their links in the destination.
         recent: Rows changed since then are asked for again.
@@ -50,14 +50,22 @@ async def with_details(
     Raises:
         NotFound: A row named in `by_id.ids` does not exist. Other rows that are gone are left out.
     """
-    known, links = _Known.of(stored, stored_links, shape), _by_parent(listed.rows.get(shape.links, []), shape)
-    rows = {row["id"]: row for row in listed.rows[shape.table]}
+    if ask is None:
+        unknown = sorted({*by_id.ids} - {row["id"] for row in listed.rows[mapping.table]})
+        if unknown:
+            raise NotFound(f"there is no row {unknown[0]}", "Check the id.", mapping.table)
+        return listed
+    known, links = (
+        _Known.of(stored, stored_links, mapping),
+        _by_parent(listed.rows.get(mapping.links, []), mapping),
+    )
+    rows = {row["id"]: row for row in listed.rows[mapping.table]}
     carried = {
         number
-        for number in listed.uncertain
-        if not by_id.full_refresh and known.holds(rows[number], links[number], shape, recent)
+        for number in listed.needs_detail
+        if not by_id.full_refresh and known.holds(rows[number], links[number], mapping, recent)
     }
-    asked = set(by_id.ids) | (set(rows) if by_id.full_refresh else listed.uncertain - carried)
+    asked = set(by_id.ids) | (set(rows) if by_id.full_refresh else listed.needs_detail - carried)
     for number in carried - asked:
         known.carry_over(number, links[number])
 
@@ -70,19 +78,19 @@ async def with_details(
             return None
 
     numbers = sorted(asked)
-    for number, single in zip(numbers, await together(*map(answer, numbers)), strict=True):
+    for number, single in zip(numbers, await gather_bounded(*map(answer, numbers)), strict=True):
         if single is None:
             rows.pop(number, None)
             links.pop(number, None)
         else:
-            rows[number] = single.rows[shape.table][0]
-            links[number] = single.rows.get(shape.links, [])
-    whole = Parsed({shape.table: [rows[number] for number in sorted(rows)]})
-    if shape.links:
-        whole.rows[shape.links] = [link for number in sorted(links) for link in links[number]]
-    if shape.updates:
-        whole.rows[shape.updates] = [
-            update for update in listed.rows[shape.updates] if update[f"{shape.parent}_id"] in rows
+            rows[number] = single.rows[mapping.table][0]
+            links[number] = single.rows.get(mapping.links, [])
+    whole = Parsed({mapping.table: [rows[number] for number in sorted(rows)]})
+    if mapping.links:
+        whole.rows[mapping.links] = [link for number in sorted(links) for link in links[number]]
+    if mapping.updates:
+        whole.rows[mapping.updates] = [
+            update for update in listed.rows[mapping.updates] if update[f"{mapping.parent}_id"] in rows
         ]
     return whole
 
@@ -95,19 +103,19 @@ class _Known:
     links: dict[int, dict[int, Row]]
 
     @classmethod
-    def of(cls, rows: list[Row], links: list[Row], shape: Shape) -> _Known:
+    def of(cls, rows: list[Row], links: list[Row], mapping: TableMapping) -> _Known:
         by_component = {
             number: {link["component_id"]: link for link in of_row}
-            for number, of_row in _by_parent(links, shape).items()
+            for number, of_row in _by_parent(links, mapping).items()
         }
         return cls({row["id"]: row for row in rows}, by_component)
 
-    def holds(self, row: Row, links: list[Row], shape: Shape, recent: datetime) -> bool:
+    def holds(self, row: Row, links: list[Row], mapping: TableMapping, recent: datetime) -> bool:
         """Return whether a listed row is finished, old and as stored, and has the same components."""
         before = self.rows.get(row["id"])
         return (
             before is not None
-            and row.get("status") == shape.final_status
+            and row.get("status") == mapping.final_status
             and isinstance(updated_at := row.get("updated_at"), datetime)
             and updated_at < recent
             and all(before[name] == row.get(name) for name in before)
@@ -122,10 +130,10 @@ class _Known:
                 link[name] = before[name]
 
 
-def _by_parent(links: list[Row], shape: Shape) -> defaultdict[int, list[Row]]:
+def _by_parent(links: list[Row], mapping: TableMapping) -> defaultdict[int, list[Row]]:
     found: defaultdict[int, list[Row]] = defaultdict(list)
     for link in links:
-        found[link[f"{shape.parent}_id"]].append(link)
+        found[link[f"{mapping.parent}_id"]].append(link)
     return found
 
 

@@ -32,7 +32,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return next(results)
 
 
-async def together(*work: Coroutine[Any, Any, T], at_once: int = AT_ONCE) -> list[T]:
+async def gather_bounded(*work: Coroutine[Any, Any, T], at_once: int = AT_ONCE) -> list[T]:
     """Return what all of them return; where one fails, the others are cancelled rather than left running.
 
     No more than `at_once` are under way: thousands of tasks that wait for a connection cost more than those

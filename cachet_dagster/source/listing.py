@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from .pages import Paging
+from .pagination import ListPage, PageReader, Paging
 from .rows import Row, RowContext
 from .tables import TABLES
 
 
 @dataclass(frozen=True)
-class Shape:
+class TableMapping:
     """Which tables the documents of an endpoint fill.
 
     Attributes:
@@ -32,7 +32,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Suspect:
+class AmbiguousTime:
     """A time that may stand for a null; the row itself is as for a null.
 
     Attributes:
@@ -54,30 +54,48 @@ class Parsed:
 
     Attributes:
         rows: Rows by table.
-        uncertain: Ids of rows whose links have the right status only if they are asked for by id.
-        suspects: By id, the row's times that may stand for a null; see `suspects.py`.
+        needs_detail: Ids of rows whose links have the right status only if they are asked for by id.
+        ambiguous: By id, the row's times that may stand for a null; see `cachet2/ambiguous_times.py`.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
-    uncertain: set[int] = field(default_factory=set)
-    suspects: dict[int, list[Suspect]] = field(default_factory=dict)
+    needs_detail: set[int] = field(default_factory=set)
+    ambiguous: dict[int, list[AmbiguousTime]] = field(default_factory=dict)
 
 
-def merged(pages: Iterable[Parsed], shape: Shape) -> Parsed:
+class Resolver(Protocol):
+    """Resolves ambiguous times."""
+
+    def __call__(
+        self,
+        parsed: Parsed,
+        mapping: TableMapping,
+        pages: Sequence[ListPage],
+        read: PageReader,
+        stored: Sequence[Row],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> Awaitable[None]:
+        """Resolve those of a whole list, read from pages, by its stored rows or by reading again after a while."""
+        ...
+
+
+def merged(pages: Iterable[Parsed], mapping: TableMapping) -> Parsed:
     """Return the rows of several pages, each row once, with its children from the page that tells them best."""
     chosen: dict[int, Parsed] = {}
     for page in pages:
-        for row in page.rows[shape.table]:
+        for row in page.rows[mapping.table]:
             before = chosen.get(row["id"])
-            if before is None or (row["id"] in before.uncertain and row["id"] not in page.uncertain):
+            if before is None or (row["id"] in before.needs_detail and row["id"] not in page.needs_detail):
                 chosen[row["id"]] = page
-    whole = Parsed({table: [] for table in (shape.table, shape.updates, shape.links) if table})
+    whole = Parsed({table: [] for table in (mapping.table, mapping.updates, mapping.links) if table})
     for page in {id(page): page for page in chosen.values()}.values():
         for table, rows in page.rows.items():
-            key = "id" if table == shape.table else f"{shape.parent}_id"
+            key = "id" if table == mapping.table else f"{mapping.parent}_id"
             whole.rows[table].extend(row for row in rows if chosen[row[key]] is page)
-        whole.uncertain.update(number for number in page.uncertain if chosen[number] is page)
-        whole.suspects |= {number: found for number, found in page.suspects.items() if chosen[number] is page}
+        whole.needs_detail.update(number for number in page.needs_detail if chosen[number] is page)
+        whole.ambiguous |= {
+            number: found for number, found in page.ambiguous.items() if chosen[number] is page
+        }
     for table, rows in whole.rows.items():
         rows.sort(key=lambda row, key=TABLES[table].key: tuple(row[column] for column in key))
     return whole
@@ -88,30 +106,39 @@ class Listing:
     """How one API version is asked for an endpoint.
 
     Attributes:
-        path: Path below the API's root; `{id}` stands for a row's id.
-        shape: Which tables its documents fill.
+        path: Path below the API's root; `{id}` stands for a metric's id.
         paging: How its list is paged, and so how points are read on.
         parse: A document → its rows.
-        params: Query parameters beside those of paging.
+        include: What comes with the rows.
+        params: Query parameters beside those of paging and `include`.
+        by_id: Path of a single row of the list; empty where that tells no more than the list.
         bucket: Which rate limit counts it.
-        single: How it is asked for a single row of a list.
+        resolve: Resolves the ambiguous times of what was read, asking again where need be.
         private: Whether guests are refused.
         optional: Whether a Cachet of this version may lack it without anything being wrong.
-        unnamed: Whether its links lack the components' names, which then come from the list of components.
+        links_lack_names: Whether links lack the components' names, which then come from the list of components.
         flaky: Whether it fails at times though all else works.
-        redundant: For a single row, whether its answer equals the row of the list, so that none is asked for unless
-            it is named.
     """
 
     path: str
-    shape: Shape
     paging: Paging
-    parse: Callable[[Any, Shape, RowContext], Parsed]
+    parse: Callable[[Any, TableMapping, RowContext], Any]
+    include: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
+    by_id: str = ""
     bucket: str = "api"
-    single: Listing | None = None
+    resolve: Resolver | None = None
     private: bool = False
     optional: bool = False
-    unnamed: bool = False
+    links_lack_names: bool = False
     flaky: bool = False
-    redundant: bool = False
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query parameters beside those of paging."""
+        return {**self.params, **self.included}
+
+    @property
+    def included(self) -> dict[str, str]:
+        """The query parameter that asks for what comes with the rows."""
+        return {"include": self.include} if self.include else {}

@@ -19,7 +19,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from .details import ByIdRequest, recent_since, with_details
-from .endpoints import ENDPOINTS, OBSERVED, SINGLE, Endpoint
+from .endpoints import ENDPOINTS, Endpoint
 from .errors import (
     CachetError,
     NotCachet,
@@ -30,16 +30,15 @@ from .errors import (
     Unreachable,
     Unstable,
 )
-from .event_loop import run, together
+from .event_loop import run
 from .http.api import API_2, API_3, Api
 from .http.client import CachetClient
 from .http.response import Answer
-from .listing import Listing, Parsed, Shape, merged
-from .pages import PER_PAGE, Moved, Page, PageReader
+from .listing import Listing, Parsed, merged
+from .pagination import PER_PAGE, ListChanged, ListPage
 from .rows import Row, RowContext, data_of, row_id
 from .settings import CachetSettings
 from .stored import Stored
-from .suspects import LATER_SECONDS, decide_by_second_look, decide_by_stored
 from .tables import TABLES
 
 logger = logging.getLogger("cachet_dagster")
@@ -186,7 +185,7 @@ class CachetReader:
                 subscribers = ENDPOINTS["subscribers"]
                 if subscribers in endpoints:
                     reads["subscribers"] = await self._endpoint(subscribers)
-                    self._believe(reads["subscribers"].error)
+                    self._record_token_check(reads["subscribers"].error)
                 else:
                     await self.check_token()
             rest = [endpoint for endpoint in endpoints if endpoint.name not in reads]
@@ -202,16 +201,16 @@ class CachetReader:
         """Raise Refused where the server does not know the token; one request, once, none for a guest."""
         if self._trusted:
             return
-        listing = self._asked(ENDPOINTS["subscribers"])
+        listing = self.listing_for(ENDPOINTS["subscribers"])
         try:
             await self.client.get(
                 listing.path, {"per_page": "1"}, endpoint="subscribers", bucket=listing.bucket
             )
         except CachetError as error:
-            self._believe(error)
+            self._record_token_check(error)
         self._trusted = True
 
-    def _believe(self, error: CachetError | None) -> None:
+    def _record_token_check(self, error: CachetError | None) -> None:
         if isinstance(error, Refused) and error.status == 401:
             raise Refused(
                 "the server does not know the API token and would answer as to a guest, without hidden rows",
@@ -272,7 +271,7 @@ class CachetReader:
         """Return whether a guest, or a token that the server knows, asked for more than it may see."""
         return self.settings.api_key is None or error.status == 403
 
-    def _asked(self, endpoint: Endpoint) -> Listing:
+    def listing_for(self, endpoint: Endpoint) -> Listing:
         """Return how the detected API is asked. Raises NotOffered where it lacks the endpoint."""
         assert self.api is not None
         listing = endpoint.listing(self.api.version)
@@ -281,21 +280,21 @@ class CachetReader:
         return listing
 
     async def _rows(self, endpoint: Endpoint) -> dict[str, list[Row]]:
-        listing = self._asked(endpoint)
-        if endpoint.kind is OBSERVED:
+        listing = self.listing_for(endpoint)
+        if endpoint.kind.appends:
             return {endpoint.name: await self._observed(endpoint, listing)}
-        if endpoint.kind is SINGLE:
-            answer = await self.client.get(listing.path, listing.params, endpoint=endpoint.name)
-            return listing.parse(answer.document, listing.shape, self.context(endpoint.name, answer)).rows
+        if not endpoint.kind.has_ids:
+            answer = await self.client.get(listing.path, listing.query, endpoint=endpoint.name)
+            return listing.parse(answer.document, endpoint.mapping, self.context(endpoint.name, answer)).rows
         parsed = await self._list(ENDPOINTS[endpoint.of or endpoint.name])
-        if listing.single:
-            parsed = await self._with_details(endpoint, listing.single, parsed)
-        if listing.unnamed:
-            await self._name(parsed.rows[listing.shape.links], endpoint)
+        if endpoint.has_details:
+            parsed = await self._with_details(endpoint, listing, parsed)
+        if listing.links_lack_names and endpoint.mapping.links in endpoint.tables:
+            await self._name(parsed.rows[endpoint.mapping.links], endpoint)
         # A table that this API does not fill is there all the same, so that SQL written for another works.
         own = {table: parsed.rows.get(table, []) for table in endpoint.tables}
         if endpoint.of:
-            own[endpoint.name] = parsed.rows[listing.shape.table]
+            own[endpoint.name] = parsed.rows[endpoint.mapping.table]
         return own
 
     async def _name(self, links: list[Row], endpoint: Endpoint) -> None:
@@ -312,112 +311,80 @@ class CachetReader:
     async def _list(self, endpoint: Endpoint) -> Parsed:
         """Read a list once, however many endpoints share it."""
         if endpoint.name not in self._lists:
-            listing = self._asked(endpoint)
-            self._lists[endpoint.name] = asyncio.ensure_future(self._whole_list(endpoint, listing))
+            self._lists[endpoint.name] = asyncio.ensure_future(self._whole_list(endpoint))
         return await self._lists[endpoint.name]
 
-    async def _whole_list(self, endpoint: Endpoint, listing: Listing) -> Parsed:
-        read = partial(self.page, listing, endpoint.name)
+    async def _whole_list(self, endpoint: Endpoint) -> Parsed:
+        listing, mapping = self.listing_for(endpoint), endpoint.mapping
+        read = partial(self.page, endpoint, listing)
         try:
-            pages = await listing.paging.whole(read, rows=self.stored.counts.get(listing.shape.table, 0))
-        except Moved as error:
+            pages = await listing.paging.whole(read, rows=self.stored.counts.get(mapping.table, 0))
+        except ListChanged as error:
             raise Unstable(
                 str(error) or "rows kept being deleted while they were read, three scans in a row",
                 "Run again when the page is quieter.",
                 endpoint.name,
             ) from error
-        parsed = merged((page.rows for page in pages), listing.shape)
-        await self._decide_suspects(parsed, listing.shape, partial(self._look_again, parsed, pages, read))
+        parsed = merged((page.rows for page in pages), mapping)
+        if listing.resolve:
+            tables = (mapping.table, f"{mapping.table}_by_id")
+            stored = [row for table in tables for row in self.stored.rows.get(table, [])]
+            await listing.resolve(parsed, mapping, pages, read, stored, self._sleep)
         return parsed
-
-    async def _decide_suspects(
-        self, parsed: Parsed, shape: Shape, look_again: Callable[[], Awaitable[Iterable[Parsed]]]
-    ) -> None:
-        """Tell times from nulls that are printed as the current time, with a second look where need be."""
-        for table in (shape.table, f"{shape.table}_by_id"):
-            decide_by_stored(parsed, shape.table, self.stored.rows.get(table, []))
-        if parsed.suspects:
-            await self._sleep(LATER_SECONDS)
-            decide_by_second_look(parsed, shape.table, await look_again())
-
-    async def _look_again(self, parsed: Parsed, pages: list[Page], read: PageReader) -> Iterable[Parsed]:
-        """Read the pages that hold suspects again, and the next ones, onto which rows may have been pushed."""
-        suspicious = [page for page in pages if parsed.suspects.keys() & page.ids]
-        numbers = {(page.number, page.descending, page.per_page) for page in suspicious}
-        again = await together(
-            *(read(number, descending=down, per_page=size) for number, down, size in sorted(numbers))
-        )
-        missing = parsed.suspects.keys() - {number for page in again for number in page.ids}
-        if missing and any(page.more for page in again):
-            further = {(number + 1, down, size) for number, down, size in numbers} - numbers
-            again += await together(
-                *(read(number, descending=down, per_page=size) for number, down, size in sorted(further))
-            )
-        return [page.rows for page in again]
 
     async def page(
         self,
+        endpoint: Endpoint,
         listing: Listing,
-        endpoint: str,
         number: int,
         *,
         descending: bool = False,
         per_page: int = PER_PAGE,
         **path: Any,
-    ) -> Page:
+    ) -> ListPage:
         """Read one page of a list, in ascending order of id or in descending order."""
+        paging, name = listing.paging, endpoint.name
         answer = await self.client.get(
             listing.path.format(**path),
-            {**listing.params, **listing.paging.query(number, descending, per_page)},
-            endpoint=endpoint,
+            {**listing.query, **paging.query(number, descending, per_page)},
+            endpoint=name,
             bucket=listing.bucket,
         )
-        data = data_of(answer.document, endpoint)
+        data = data_of(answer.document, name)
         if not isinstance(data, list):
-            raise NotCachet("the answer is one row where a list was asked for", "", endpoint)
-        ids = [row_id(row, endpoint) for row in data]
-        if listing.paging.ordered:
-            check_order(ids, descending, endpoint)
-        more, total, pages = listing.paging.envelope(answer.document)
-        parsed = listing.parse(answer.document, listing.shape, self.context(endpoint, answer))
-        return Page(number, ids, more, parsed, total, pages, descending, per_page)
+            raise NotCachet("the answer is one row where a list was asked for", "", name)
+        ids = [row_id(row, name) for row in data]
+        if paging.ordered and ids != sorted(set(ids), reverse=descending):
+            raise NotCachet("the rows are not in the order of their ids, which was asked for", "", name)
+        more, total, pages = paging.envelope(answer.document)
+        rows = listing.parse(answer.document, endpoint.mapping, self.context(name, answer))
+        return ListPage(number, ids, more, rows, total, pages, descending, per_page, answer.at)
 
-    async def _with_details(self, endpoint: Endpoint, single: Listing, listed: Parsed) -> Parsed:
+    async def _with_details(self, endpoint: Endpoint, listing: Listing, listed: Parsed) -> Parsed:
         # Updates are those of the list, whichever way a row is read.
-        shape = replace(single.shape, updates="")
+        mapping = replace(endpoint.mapping, updates="")
 
         async def ask(number: int) -> Parsed:
             answer = await self.client.get(
-                single.path.format(id=number), single.params, endpoint=endpoint.name
+                listing.by_id.format(id=number), listing.included, endpoint=endpoint.name
             )
-            return single.parse(answer.document, shape, self.context(endpoint.name, answer))
+            return listing.parse(answer.document, mapping, self.context(endpoint.name, answer))
 
-        async def ask_and_decide(number: int) -> Parsed:
-            async def again() -> list[Parsed]:
-                return [await ask(number)]
-
-            parsed = await ask(number)
-            await self._decide_suspects(parsed, single.shape, again)
-            return parsed
-
-        by_id = self._by_id.get(endpoint.name, ByIdRequest())
-        if single.redundant:
-            by_id = replace(by_id, full_refresh=False)
         return await with_details(
             listed,
-            single.shape,
-            ask_and_decide,
+            endpoint.mapping,
+            ask if listing.by_id else None,
             stored=self.stored.rows.get(endpoint.tables[0], []),
-            stored_links=self.stored.rows.get(single.shape.links, []),
+            stored_links=self.stored.rows.get(mapping.links, []),
             recent=recent_since(datetime.now(timezone.utc), self.settings.by_id_days),
-            by_id=by_id,
+            by_id=self._by_id.get(endpoint.name, ByIdRequest()),
         )
 
     async def _observed(self, endpoint: Endpoint, listing: Listing) -> list[Row]:
         answer = await self._observation(endpoint, listing)
         row: Row = {}
         if answer is not None:
-            parsed = listing.parse(answer.document, listing.shape, self.context(endpoint.name, answer))
+            parsed = listing.parse(answer.document, endpoint.mapping, self.context(endpoint.name, answer))
             row = parsed.rows[endpoint.name][0]
         if endpoint.name == "versions":
             assert self.api is not None
@@ -439,7 +406,7 @@ class CachetReader:
         attempts = 1 if listing.flaky else None
         try:
             return await self.client.get(
-                listing.path, listing.params, endpoint=endpoint.name, attempts=attempts
+                listing.path, listing.query, endpoint=endpoint.name, attempts=attempts
             )
         except Unreachable as error:
             if not listing.flaky:
@@ -460,9 +427,3 @@ class CachetReader:
     def zone(self) -> ZoneInfo:
         """The zone in which the server prints times to this reader."""
         return ZoneInfo((self.api and self.api.zone) or self.settings.timezone)
-
-
-def check_order(ids: list[int], descending: bool, endpoint: str) -> None:
-    """Raise NotCachet unless ids come in the order that was asked for, each once."""
-    if ids != sorted(set(ids), reverse=descending):
-        raise NotCachet("the rows are not in the order of their ids, which was asked for", "", endpoint)

@@ -16,7 +16,7 @@ from dlt.extract import DltResource
 from . import arrow
 from .destinations import current_strategy, suit
 from .endpoints import FILLED_BY
-from .points.arrow import SCHEMA
+from .points.columns import SCHEMA
 from .rows import Row
 from .tables import TABLES, Table
 

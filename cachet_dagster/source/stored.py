@@ -21,21 +21,12 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from .destinations import current_strategy
 from .dialect import in_dialect
 from .endpoints import ENDPOINTS, Endpoint
+from .pagination import Cursor
 from .rows import Query, Row
 from .tables import TABLES
 
 _DATASET = "the_dataset"
 _IDS_AT_ONCE = 5_000
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """How far a metric's points are loaded: how many rows, the highest id, and the first and last time."""
-
-    rows: int = 0
-    last_id: int = 0
-    first_at: datetime | None = None
-    last_at: datetime | None = None
 
 
 @dataclass
@@ -59,7 +50,7 @@ def stored_tables(endpoints: Sequence[Endpoint]) -> list[str]:
     """Return the tables whose stored rows decide what reading the endpoints has to ask for."""
     tables: list[str] = []
     for endpoint in endpoints:
-        if endpoint.v3 and endpoint.v3.single:
+        if endpoint.has_details:
             tables += [table for table in endpoint.tables if "updates" not in table]
         elif endpoint.kind.appends or endpoint.name == "subscribers":
             # A subscriber of Cachet 2 who was not changed since is verified, or not, as before.

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from cachet_dagster.source import metric_points_resource
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.source.loss import SuddenLoss, loss_error, sudden_loss
-from cachet_dagster.source.points.arrow import SCHEMA, by_id, split
+from cachet_dagster.source.points.columns import SCHEMA, by_id, split
 from cachet_dagster.source.points.read import STEP_ROWS, MetricStep, Pace, read_points, sketch
 from cachet_dagster.source.reader import CachetReader
 from cachet_dagster.source.settings import CachetSettings

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachet_dagster.source.cachet3.pages import page_with, upwards, whole_list
-from cachet_dagster.source.pages import PER_PAGE, Moved, Page
+from cachet_dagster.source.cachet3.pagination import page_with, upwards, whole_list
+from cachet_dagster.source.pagination import PER_PAGE, ListChanged, ListPage
 
 Change = tuple[str, float, int]
 
@@ -33,7 +33,7 @@ class PagedList:
         self.last_id = max(self.ids, default=0)
         self.throughout = set(self.ids)
 
-    async def __call__(self, number: int, *, descending: bool = False, per_page: int = PER_PAGE) -> Page:
+    async def __call__(self, number: int, *, descending: bool = False, per_page: int = PER_PAGE) -> ListPage:
         self.reads += 1
         turn = self.reads
         for _ in range(self.delays[turn % len(self.delays)] if self.delays else 0):
@@ -42,7 +42,7 @@ class PagedList:
             self.change(*self.changes[turn])
         ids = self.ids[::-1] if descending else self.ids
         first = (number - 1) * per_page
-        return Page(number, ids[first : first + per_page], len(ids) > first + per_page)
+        return ListPage(number, ids[first : first + per_page], len(ids) > first + per_page)
 
     def change(self, kind: str, where: float, count: int) -> None:
         if kind == "appear":
@@ -69,7 +69,7 @@ def ids_of(runs: list[tuple[int, int, int]]) -> list[int]:
     return ids
 
 
-def found(pages: list[Page]) -> set[int]:
+def found(pages: list[ListPage]) -> set[int]:
     return {number for page in pages for number in page.ids}
 
 
@@ -107,7 +107,7 @@ def test_a_whole_list_never_loses_a_row_that_existed_throughout(
 
     try:
         pages = asyncio.run(whole_list(listed, rows=rows))
-    except Moved:
+    except ListChanged:
         return
 
     assert listed.throughout <= found(pages)
@@ -122,7 +122,7 @@ def test_rows_that_appear_anywhere_while_nothing_is_deleted_lose_no_other(
 
     try:
         pages = asyncio.run(whole_list(listed))
-    except Moved:
+    except ListChanged:
         return
 
     assert set(ids) <= found(pages)
@@ -149,7 +149,7 @@ def test_each_step_upwards_is_complete_to_its_end_even_if_a_later_one_fails(
             async for pages in upwards(listed, newest, start=start, limit=limit):
                 seen |= found(pages)
                 end = pages[-1].ids[-1]
-        except Moved:
+        except ListChanged:
             return seen, end, False
         return seen | found([newest]), max(newest.ids), True
 
@@ -204,7 +204,7 @@ def test_ids_with_gaps_cost_at_most_every_page_twice_and_the_logarithm_of_the_ga
 def test_rows_that_keep_being_deleted_are_said_so() -> None:
     listed = PagedList(list(range(1, 1001)), dict.fromkeys(range(1, 200), ("delete", 0.0, 1)))
 
-    with pytest.raises(Moved):
+    with pytest.raises(ListChanged):
         asyncio.run(whole_list(listed))
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import TABLES, CachetSettings, metric_points_resource
-from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.source.points.columns import SCHEMA
 from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.points import PointsLoad
 

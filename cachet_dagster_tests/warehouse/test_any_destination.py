@@ -26,7 +26,7 @@ from cachet_dagster.source import TABLES, CachetError, metric_points_resource, t
 from cachet_dagster.source.destinations import DESTINATIONS, readme_table, strategy_for
 from cachet_dagster.source.dialect import in_dialect
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.source.points.columns import SCHEMA
 from cachet_dagster.source.rows import Row
 from cachet_dagster.source.stored import read_cursors, read_stored
 from cachet_dagster.warehouse import load, make_warehouse

@@ -13,7 +13,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 from dlt.extract import DltResource
 
 from cachet_dagster.source import metric_points_resource
-from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.source.points.columns import SCHEMA
 from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.load import Loader, LoadFailed
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from cachet_dagster.source import metric_points_resource
-from cachet_dagster.source.points.arrow import SCHEMA
+from cachet_dagster.source.points.columns import SCHEMA
 from cachet_dagster.warehouse import load
 from cachet_dagster.warehouse.postgres import PostgresSession
 

@@ -1,5 +1,8 @@
-"""Cachet 2 (API v1): its endpoints, its pages, its rows, its points."""
+"""Cachet 2 (API v1): its pages, its rows, its points."""
 
-from .endpoints import LISTINGS
+from .ambiguous_times import resolve
+from .metric_points import points
+from .pagination import SORTED, UNSORTED
+from .parsing import observation, parse
 
-__all__ = ["LISTINGS"]
+__all__ = ["SORTED", "UNSORTED", "observation", "parse", "points", "resolve"]

@@ -1,5 +1,7 @@
-"""Cachet 3: its API, its endpoints, its pages, its rows."""
+"""Cachet 3: its pages, its rows, its points."""
 
-from .endpoints import LISTINGS
+from .metric_points import points
+from .pagination import BY_ID
+from .parsing import observation, parse
 
-__all__ = ["LISTINGS"]
+__all__ = ["BY_ID", "observation", "parse", "points"]

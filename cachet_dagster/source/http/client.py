@@ -18,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -60,7 +59,6 @@ class _Request:
     bucket: str
     attempts: int
     deadline: float
-    decode: Callable[[bytes], Any] | None
 
 
 class CachetClient:
@@ -126,7 +124,6 @@ class CachetClient:
         bucket: str = "api",
         api: Api | None = None,
         attempts: int | None = None,
-        decode: Callable[[bytes], Any] | None = None,
     ) -> Answer:
         """Return the answer to one GET below the base URL, after retries and waiting for the rate limit.
 
@@ -137,7 +134,6 @@ class CachetClient:
             bucket: Which rate limit counts it.
             api: The API; None for `self.api`.
             attempts: How often to send it at most; None for `settings.attempts`.
-            decode: Makes a document of a good answer's text; where it returns None, any JSON is taken.
 
         Raises:
             Unreachable: No whole answer came within the bounds.
@@ -159,7 +155,6 @@ class CachetClient:
                 bucket,
                 attempts or settings.attempts,
                 time.monotonic() + settings.max_wait,
-                decode,
             )
             return await self._get(session.http, request)
 
@@ -220,8 +215,7 @@ class CachetClient:
         self._unanswered = 0
         if status == 429:
             return None
-        decoded = request.decode(body) if request.decode and status == 200 else None
-        return parse(self.settings, request.endpoint, status, headers, body, decoded)
+        return parse(self.settings, request.endpoint, status, headers, body)
 
     def _record_unanswered(self) -> None:
         if not self._unanswered:

@@ -78,7 +78,6 @@ def parse(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    decoded: Any = None,
 ) -> Answer:
     """Return the answer that a response holds.
 
@@ -88,7 +87,6 @@ def parse(
         status: The response's status.
         headers: The response's headers.
         body: The unpacked body.
-        decoded: The document where the caller has decoded the body already.
 
     Raises:
         TransportError: The request may be sent again.
@@ -100,9 +98,7 @@ def parse(
             "Check the server's log, then run again.",
             retry_after(headers) or 0.0,
         )
-    document = decoded
-    if document is None:
-        document = _document(settings, endpoint, status, headers, body)
+    document = _document(settings, endpoint, status, headers, body)
     if status == 200:
         return Answer(document, headers, server_time(headers))
     if status in (401, 403):

@@ -1,8 +1,8 @@
-"""Points of metrics: Arrow batches, read from where the destination ends, one request where nothing is new.
+"""Reads the points of many metrics side by side, and hands them over in batches while reading goes on.
 
-The cursor is the highest id that the destination holds for a metric. Ids are read upwards in steps that
-are proven complete, and the newest page is emitted last, so that at whatever moment a load is killed,
-what is stored has no gap. The newest page is read again at each load, since points change.
+How a metric is read on from where the destination ends is each API's own: `cachet3/metric_points.py`,
+`cachet2/metric_points.py`. Here several metrics share the connections, pages become Arrow tables, and a batch waits
+until it is worth a load, since merging a few rows costs nearly as much as merging many.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from cachet_dagster.source.cachet2 import points as cachet2_points
-from cachet_dagster.source.cachet2.pages import UNSORTED
-from cachet_dagster.source.cachet3 import points as cachet3_points
-from cachet_dagster.source.cachet3.pages import BY_ID, page_with, reaches, upwards
-from cachet_dagster.source.cachet3.rows import flatten
 from cachet_dagster.source.endpoints import ENDPOINTS
-from cachet_dagster.source.errors import CachetError, NotCachet, NotFound, NotUnderstood, Unstable
-from cachet_dagster.source.event_loop import iterate, together
-from cachet_dagster.source.http.response import Answer
+from cachet_dagster.source.errors import CachetError, NotFound, NotUnderstood, Unstable
+from cachet_dagster.source.event_loop import gather_bounded, iterate
 from cachet_dagster.source.listing import Listing
-from cachet_dagster.source.pages import PER_PAGE, SCANS, Moved, Page, PageReader, Paging
-from cachet_dagster.source.reader import CachetReader, check_order
-from cachet_dagster.source.rows import Row, RowContext, data_of
-from cachet_dagster.source.stored import Cursor
+from cachet_dagster.source.pagination import (
+    PER_PAGE,
+    SCANS,
+    Cursor,
+    ListChanged,
+    ListPage,
+    NewPages,
+    PageReader,
+    ReadBounds,
+)
+from cachet_dagster.source.reader import CachetReader
 
-from .arrow import PageDecoder, PlainPage, PointShape, odd_page, split, table_of, without
+from .columns import points_table, split, without
 
 STEP_ROWS = 250_000
 """Rows after which what was read is emitted: merging 10,000 at a time costs ten times as much."""
@@ -46,10 +46,11 @@ PAUSE_SECONDS = 5.0
 SKETCHED = 40
 """How many of the newest values a metric's sketch shows."""
 
-_NEAR_PAGES = 10
+_POINTS = ENDPOINTS["metric_points"]
 _FIRST_STEP_PAGES = 500
 _METRICS_AT_ONCE = 4
 _BELOW_ALL = -(2**63)
+_NOTHING = NewPages([], [])
 
 
 @dataclass
@@ -137,7 +138,7 @@ def read_points(
     Raises:
         CachetError: Nothing could be read at all. A single metric's failure is in its last step.
     """
-    work = _PointsRead(reader, {} if full_refresh else cursors, progress or (lambda _pace: None), step_rows)
+    work = _PointsReader(reader, {} if full_refresh else cursors, progress or (lambda _pace: None), step_rows)
     return iterate(partial(work.batches, list(dict.fromkeys(metric_ids))))
 
 
@@ -152,22 +153,8 @@ def sketch(values: Iterable[float | None]) -> str:
     return "".join("▁▂▃▄▅▆▇█"[int((value / 2 - low) / scale * 7)] for value in known)
 
 
-class _Step(NamedTuple):
-    """Pages to hand over, those that end a metric (newest first), and whether all hold every point that it has.
-
-    `left` are ids on the latter of points that are left to the next load.
-    """
-
-    pages: list[Page]
-    tail: list[Page]
-    whole: bool = False
-    left: frozenset[int] = frozenset()
-
-
-class _PointsRead:
+class _PointsReader:
     _listing: Listing
-    _strategy: PointsStrategy
-    _decoder: PageDecoder
 
     def __init__(
         self,
@@ -187,11 +174,8 @@ class _PointsRead:
         self._pace = Pace(metrics=len(metric_ids), step_rows=self._step_rows)
         steps: asyncio.Queue[MetricStep | None] = asyncio.Queue(1)
         async with self._reader.client:
-            api = await self._reader.connect()
-            listing = ENDPOINTS["metric_points"].listing(api.version)
-            assert listing is not None
-            self._listing, self._strategy = listing, _STRATEGIES[listing.paging]
-            self._decoder = PageDecoder(self._strategy.shape)
+            await self._reader.connect()
+            self._listing = self._reader.listing_for(_POINTS)
             await self._reader.check_token()
             reading = asyncio.ensure_future(self._all(metric_ids, steps))
             getting = asyncio.ensure_future(steps.get())
@@ -206,8 +190,6 @@ class _PointsRead:
                             break
                         due = due if batch else time.monotonic() + STEP_SECONDS
                         batch.append(step)
-                        # Or the last one would be held until the next is read.
-                        del step
                         steps.task_done()
                         getting = asyncio.ensure_future(steps.get())
                     full = sum(waiting.rows.num_rows for waiting in batch) >= self._step_rows
@@ -241,7 +223,7 @@ class _PointsRead:
         workers = max(_METRICS_AT_ONCE, self._reader.settings.connections)
         try:
             count = min(workers, len(metric_ids))
-            await together(*(worker() for _ in range(count)), at_once=workers)
+            await gather_bounded(*(worker() for _ in range(count)), at_once=workers)
         except Exception:
             await steps.put(None)
             raise
@@ -268,14 +250,14 @@ class _PointsRead:
                 "",
                 "metric_points",
             )
-        await steps.put(self._step(progress, [], last=True, error=error))
+        await steps.put(self._step(progress, error=error))
 
     async def _scans(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
         """Scan a metric, again where rows moved, each time from where the last proven step ended."""
         for scan in range(SCANS):
             try:
                 return await self._scan(progress, steps)
-            except Moved as moved:
+            except ListChanged as moved:
                 # What can say why has scanned often enough itself.
                 if scan == SCANS - 1 or str(moved):
                     raise Unstable(
@@ -287,87 +269,47 @@ class _PointsRead:
                     ) from None
 
     async def _scan(self, progress: _Progress, steps: asyncio.Queue[MetricStep | None]) -> None:
-        read = partial(self._page, progress)
-        async for pages, tail, whole, left in self._strategy.pages(self, read, progress.cursor):
-            step = self._step(progress, pages)
-            large = bool(pages)
-            if large:
-                progress.cursor = Cursor(progress.cursor.rows + step.rows.num_rows, pages[-1].ids[-1])
-                progress.emitted = pages[-1].ids[-1]
-            # The generators on the way hold this list; its rows are in the step now.
-            pages.clear()
-            if tail:
-                # One load for both: it costs more than the few rows.
-                rows, step = step.rows, self._last_step(progress, tail, whole=whole)
-                step.rows = without(step.rows, left)
-                step.rows = pa.concat_tables([rows, step.rows], promote_options="default")
-                del rows
-            await steps.put(step)
-            del step
-            if large:
+        settings, client = self._reader.settings, self._reader.client
+        bounds = ReadBounds(settings.points_overlap, self._pace.step_pages(client.granted_per_minute))
+        read: PageReader = partial(self._page, progress)
+        assert self._listing.paging.since is not None
+        async for new in self._listing.paging.since(read, progress.cursor, bounds):
+            await steps.put(self._step(progress, new))
+            if new.pages:
+                last_id = new.pages[-1].ids[-1]
+                progress.cursor = Cursor(
+                    progress.cursor.rows + sum(len(page.ids) for page in new.pages), last_id
+                )
+                progress.emitted = last_id
                 # Until it is in a batch: one may wait while another is loaded and the next is read,
                 # so that memory stays flat.
                 await steps.join()
                 self._pace.parts[progress.metric_id] = progress.part
 
-    def _last_step(self, progress: _Progress, tail: Sequence[Page], *, whole: bool) -> MetricStep:
-        return self._step(progress, tail, last=True, newest=_values(tail[0]), whole=whole)
-
-    def _step(self, progress: _Progress, pages: Sequence[Page], **last: Any) -> MetricStep:
+    def _step(
+        self, progress: _Progress, new: NewPages = _NOTHING, error: CachetError | None = None
+    ) -> MetricStep:
+        """Return pages as a step, the last one where they end the metric or an error does."""
+        zone = self._reader.zone
+        rows = points_table([page.rows for page in new.pages], zone)
+        if new.tail:
+            # One load for both: it costs more than the few rows.
+            tail = points_table([page.rows for page in new.tail], zone)
+            highest = rows.column("id")[-1].as_py() if rows.num_rows else progress.emitted
+            tail = without(split(tail, highest)[1], new.left)
+            rows = pa.concat_tables([rows, tail], promote_options="default")
         # Steps of one read may be merged at once, and a merge takes each id once only.
-        rows = table_of([page.rows for page in pages], self._reader.zone)
         _, rows = split(rows, progress.emitted)
-        return MetricStep(progress.metric_id, rows, read=progress.rows, requests=progress.requests, **last)
-
-    async def upwards(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
-        """Yield what is new by id, the newest pages last."""
-        newest = await read(1, descending=True)
-        tail = await self._tail(read, newest, cursor)
-        if not _gap(tail[-1], cursor):
-            yield _Step([], tail)
-            return
-        async for pages in self._missing(read, tail[-1], cursor):
-            yield _Step(pages, tail if reaches(pages[-1], tail[-1]) else [])
-
-    async def by_time(self, read: PageReader, cursor: Cursor) -> AsyncIterator[_Step]:
-        """Yield what is new by time, all at once."""
-        overlap = self._reader.settings.points_overlap * PER_PAGE
-        pages, whole, uncertain = await cachet2_points.new_pages(read, cursor, overlap)
-        yield _Step([], pages, whole, uncertain)
-
-    async def _tail(self, read: PageReader, newest: Page, cursor: Cursor) -> list[Page]:
-        """Return the newest pages: as many as the overlap wants, or as the cursor is away, if that is near.
-
-        Downwards a new row shifts the others as a deleted one does, and the two can cancel out. So the newest
-        page is read again too, and where anything moved it is returned alone: what lies below is then read
-        upwards, where new rows are harmless.
-        """
-        wanted = 1
-        if cursor.last_id and newest.more:
-            away = _pages_below(newest, cursor.last_id)
-            all_pages = min(away, _NEAR_PAGES) + cursor.rows // PER_PAGE
-            wanted = min(self._reader.settings.points_overlap, all_pages)
-            wanted = max(wanted, away) if away <= _NEAR_PAGES else wanted
-        if wanted == 1:
-            return [newest]
-        late = await read(wanted, descending=True)
-        while not late.ids:
-            late = await read(late.number - 1, descending=True)
-        if late.number == 1:
-            return [newest]
-        between = await together(*(read(number, descending=True) for number in range(2, late.number)))
-        quiet = not between or (await read(late.number, descending=True)).ids == late.ids
-        quiet = quiet and (await read(1, descending=True)).ids == newest.ids
-        return [newest, *between, late] if quiet else [newest]
-
-    async def _missing(self, read: PageReader, lowest: Page, cursor: Cursor) -> AsyncIterator[list[Page]]:
-        """Yield what lies between the cursor and the lowest of the newest pages, upwards."""
-        start = None
-        if cursor.last_id:
-            start = await page_with(read, cursor.last_id, near=cursor.rows // PER_PAGE + 1)
-        limit = self._pace.step_pages(self._reader.client.granted_per_minute)
-        async for pages in upwards(read, lowest, start=start, limit=limit):
-            yield pages
+        return MetricStep(
+            progress.metric_id,
+            rows,
+            last=bool(new.tail) or error is not None,
+            read=progress.rows,
+            requests=progress.requests,
+            newest=_values(new.tail[0]) if new.tail else [],
+            error=error,
+            whole=new.whole,
+        )
 
     async def _page(
         self,
@@ -376,16 +318,11 @@ class _PointsRead:
         *,
         descending: bool = False,
         per_page: int = PER_PAGE,
-    ) -> Page:
+    ) -> ListPage:
         progress.requests += 1
-        paging = self._listing.paging
-        answer = await self._reader.client.get(
-            self._listing.path.format(id=progress.metric_id),
-            paging.query(number, descending, per_page),
-            endpoint="metric_points",
-            decode=self._decoder,
+        page = await self._reader.page(
+            _POINTS, self._listing, number, descending=descending, per_page=per_page, id=progress.metric_id
         )
-        page = self._parsed(answer, number, descending)
         progress.rows += len(page.ids)
         if page.ids:
             low, high = sorted((page.ids[0], page.ids[-1]))
@@ -396,25 +333,6 @@ class _PointsRead:
         if self._pace.pages % 50 == 0:
             self._progress(self._pace)
         return page
-
-    def _parsed(self, answer: Answer, number: int, descending: bool) -> Page:
-        context = self._reader.context("metric_points", answer)
-        document = answer.document
-        rows = document.get("data") if isinstance(document, dict) else None
-        if not isinstance(rows, PlainPage):
-            data = data_of(document, context.endpoint)
-            if not isinstance(data, list):
-                raise NotCachet("the answer is one row where a list was asked for", "", context.endpoint)
-            rows = odd_page([self._strategy.flatten(row, context) for row in data])
-        elif rows.extra:
-            rows = self._decoder.with_extra_columns(
-                rows, lambda name, value: self._strategy.flatten_attribute(name, value, context)
-            )
-        ids = rows.column("id").to_numpy().tolist()
-        if self._listing.paging.ordered:
-            check_order(ids, descending, context.endpoint)
-        more, total, pages = self._listing.paging.envelope(document)
-        return Page(number, ids, more, rows, total, pages, at=answer.at)
 
 
 @dataclass
@@ -435,37 +353,6 @@ class _Progress:
         return (self.emitted - self.lowest) / max(1, self.highest - self.lowest)
 
 
-@dataclass(frozen=True)
-class PointsStrategy:
-    """How points are read on where a list is paged in some way, and what its documents hold."""
-
-    pages: Callable[[_PointsRead, PageReader, Cursor], AsyncIterator[_Step]]
-    shape: PointShape
-    flatten: Callable[[Any, RowContext], Row]
-    flatten_attribute: Callable[[str, Any, RowContext], Row]
-
-
-def _gap(lowest: Page, cursor: Cursor) -> bool:
-    """Return whether the cursor's row, which may have been counted on since, or more lies below a page."""
-    return lowest.more and lowest.ids[-1] > cursor.last_id
-
-
-def _pages_below(newest: Page, last_id: int) -> int:
-    """Guess which of the newest pages holds the cursor, from how dense the ids of the first one are."""
-    spacing = max(1.0, (newest.ids[0] - newest.ids[-1]) / max(1, len(newest.ids) - 1))
-    return max(1, math.floor((newest.ids[0] - last_id) / spacing / PER_PAGE) + 1)
-
-
-def _values(newest: Page) -> list[float | None]:
+def _values(newest: ListPage) -> list[float | None]:
     values = newest.rows.column("value").to_pylist() if newest.ids else []
     return values[:SKETCHED][::-1]
-
-
-_STRATEGIES: dict[Paging, PointsStrategy] = {
-    BY_ID: PointsStrategy(
-        _PointsRead.upwards, cachet3_points.SHAPE, flatten, cachet3_points.flatten_attribute
-    ),
-    UNSORTED: PointsStrategy(
-        _PointsRead.by_time, cachet2_points.SHAPE, cachet2_points.flatten, cachet2_points.flatten_attribute
-    ),
-}

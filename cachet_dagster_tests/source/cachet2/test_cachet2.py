@@ -20,7 +20,7 @@ from cachet_dagster.demo.answers import App, Message, Receive, Scope, Send
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.demo.server import DemoServer
 from cachet_dagster.source import ENDPOINTS, TABLES, ByIdRequest, CachetReader, CachetSettings, cachet_source
-from cachet_dagster.source.errors import Refused, Unstable
+from cachet_dagster.source.errors import NotFound, Refused, Unstable
 from cachet_dagster.source.points.read import read_points
 from cachet_dagster.source.stored import Stored
 from cachet_dagster_tests import recordings
@@ -287,17 +287,19 @@ def test_naive_paging_loses_rows_on_mariadb_and_this_does_not():
     assert len({row["id"] for row in read.rows["incidents"]}) == 232
 
 
-def test_by_id_rows_equal_the_list_and_are_asked_for_only_on_demand():
+def test_rows_that_are_named_come_from_the_list_which_by_id_answers_equal():
     with serving() as server:
         listed = reader_of(server).read(["incidents_by_id"])["incidents_by_id"]
-        server.clear_requests()
         asked = reader_of(server, by_id={"incidents_by_id": ByIdRequest(ids=[1, 2])}).read(
             ["incidents_by_id"]
         )
-        paths = {path for path in server.paths if path.startswith("/api/v1/incidents/")}
+        unknown = reader_of(server, by_id={"incidents_by_id": ByIdRequest(ids=[99_999])}).read(
+            ["incidents_by_id"]
+        )
 
     assert asked["incidents_by_id"].rows == listed.rows
-    assert paths == {"/api/v1/incidents/1", "/api/v1/incidents/2"}
+    assert not [path for path in server.paths if path.startswith("/api/v1/incidents/")]
+    assert isinstance(unknown["incidents_by_id"].error, NotFound)
 
 
 def test_a_full_refresh_asks_for_no_row_singly_since_its_answer_equals_the_list_s():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -18,10 +17,11 @@ from cachet_dagster.demo.arrivals import Arrivals
 from cachet_dagster.demo.cachet2 import Cachet2World
 from cachet_dagster.demo.world import instant
 from cachet_dagster.source import CachetReader
-from cachet_dagster.source.cachet2 import points as cachet2_points
-from cachet_dagster.source.cachet2.points import SHAPE, flatten, flatten_attribute
+from cachet_dagster.source.cachet2 import metric_points as cachet2_points
+from cachet_dagster.source.cachet2.parsing import flatten
+from cachet_dagster.source.endpoints import ENDPOINTS
 from cachet_dagster.source.errors import NotFound, Unstable
-from cachet_dagster.source.points.arrow import SCHEMA, PageDecoder, PlainPage, odd_page, table_of
+from cachet_dagster.source.points.columns import SCHEMA, irregular_page, points_table
 from cachet_dagster.source.points.read import MetricStep, read_points
 from cachet_dagster.source.rows import RowContext
 from cachet_dagster.source.stored import Cursor
@@ -562,19 +562,16 @@ def test_a_total_that_the_points_never_make_up_is_said():
     assert asked == 3
 
 
-def test_an_attribute_that_nobody_foresaw_is_decoded_like_the_others_from_the_first_page_to_the_last():
+def test_an_attribute_that_nobody_foresaw_is_a_column_from_the_first_page_to_the_last():
     def unit(document: dict[str, Any]) -> None:
         for row in document["data"]:
             row |= {"unit": f"u{row['id']}", "tags": ["a", row["id"]]}
 
     world = metric_world([point(number) for number in range(1, 2_501)])
-    decoder, page = PageDecoder(SHAPE), {"data": [point(1) | {"calculated_value": 1 / 8}]}
-    unit(page)
 
     with serving(world, middleware=[changed_points(unit)]) as server:
         (step,) = [step for batch in read_points(reader_of(server), [1], {}) for step in batch]
 
-    assert isinstance(decoder(json.dumps(page).encode())["data"], PlainPage)
     assert step.error is None
     rows = {row["id"]: row for row in step.rows.to_pylist()}
     assert {number: (row.pop("unit"), row.pop("tags")) for number, row in rows.items()} == {
@@ -592,14 +589,12 @@ def test_attributes_that_nobody_foresaw_are_columns_as_row_by_row(extra: list[di
         ]
     }
     context = RowContext(ZoneInfo("UTC"), "hash", START, "metric_points")
-    decoder = PageDecoder(SHAPE)
-    read = decoder(json.dumps(page).encode())["data"]
+    mapping = ENDPOINTS["metric_points"].mapping
 
-    fast = decoder.with_extra_columns(read, lambda name, value: flatten_attribute(name, value, context))
+    read = points_table([cachet2_points.parse(page, mapping, context)], context.zone)
 
-    slow = odd_page([flatten(row, context) for row in page["data"]])
-    assert isinstance(read, PlainPage)
-    assert by_column(table_of([fast], context.zone)) == by_column(table_of([slow], context.zone))
+    rows = [flatten(row, "metric_points", context) for row in page["data"]]
+    assert by_column(read) == by_column(points_table([irregular_page(rows)], context.zone))
 
 
 def test_attributes_that_nobody_foresaw_become_columns_and_odd_values_text():

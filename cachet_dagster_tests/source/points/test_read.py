@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,10 +19,12 @@ from hypothesis import strategies as st
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.demo.answers import App, Receive, Scope, Send
 from cachet_dagster.source import CachetReader, CachetSettings
-from cachet_dagster.source.cachet3 import points as cachet3_points
-from cachet_dagster.source.cachet3.rows import flatten
-from cachet_dagster.source.points import arrow as points_arrow
+from cachet_dagster.source.cachet3 import metric_points as cachet3
+from cachet_dagster.source.cachet3.parsing import flatten
+from cachet_dagster.source.endpoints import ENDPOINTS
+from cachet_dagster.source.errors import NotCachet
 from cachet_dagster.source.points import read as metric_points
+from cachet_dagster.source.points.columns import irregular_page, points_table
 from cachet_dagster.source.points.read import MetricStep, read_points, sketch
 from cachet_dagster.source.rows import RowContext
 from cachet_dagster.source.stored import Cursor
@@ -38,6 +39,7 @@ CHANGES = [
 ]
 """Hours that clocks leave out (in Europe, Britain, America, Australia) or repeat (in Europe, America)."""
 Rows = dict[int, dict[str, Any]]
+POINTS = ENDPOINTS["metric_points"].mapping
 
 
 class Disturbance:
@@ -609,8 +611,13 @@ def test_a_sketch_of_any_numbers_is_a_line() -> None:
     assert sketch([1e308, -1e308]) == "█▁"
 
 
-def decoded(body: bytes) -> Any:
-    return points_arrow.PageDecoder(cachet3_points.SHAPE)(body)
+def by_columns(page: dict[str, Any], context: RowContext) -> dict[str, list[Any]]:
+    return by_column(points_table([cachet3.parse(page, POINTS, context)], context.zone))
+
+
+def row_by_row(page: dict[str, Any], context: RowContext) -> dict[str, list[Any]]:
+    rows = [flatten(row, context) for row in page["data"]]
+    return by_column(points_table([irregular_page(rows)], context.zone))
 
 
 class RecordedPage(dict[str, Any]):
@@ -638,13 +645,6 @@ def plain(recorded: dict[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(recorded)
 
 
-def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row(plain: dict[str, Any]) -> None:
-    document = decoded(json.dumps(plain).encode())
-
-    assert isinstance(document["data"], points_arrow.PlainPage)
-    assert document["data"].column("id").to_pylist() == [row["attributes"]["id"] for row in plain["data"]]
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -658,27 +658,19 @@ def test_a_plain_page_of_points_is_read_by_columns_not_row_by_row(plain: dict[st
         lambda row: row["attributes"]["created"].update(zone="UTC"),
         lambda row: row["attributes"]["created"].update(string="2026-01-01T00:00:00Z"),
         lambda row: row["attributes"]["updated"].update(string="２026-01-01 00:00:00"),
+        lambda row: row["attributes"]["updated"].update(string="2026-01-01 00:00:0"),
+        lambda row: row["attributes"]["updated"].update(string=None),
+        lambda row: row["attributes"].update(updated=None),
         lambda row: row.update(relationships={"user": {"data": {"type": "users", "id": "1"}}}),
-        lambda row: row.clear(),
     ],
 )
-def test_a_page_with_one_odd_point_is_not_taken_for_a_plain_one(
+def test_a_page_with_one_odd_point_is_what_its_rows_are_one_by_one(
     change: Callable[[dict[str, Any]], None], plain: dict[str, Any]
 ) -> None:
-    page = copy.deepcopy(plain)
-    change(page["data"][50])
+    context = RowContext(ZoneInfo("UTC"), "keep", START, "metric_points")
+    change(plain["data"][50])
 
-    assert decoded(json.dumps(page).encode()) is None
-
-
-def test_two_odd_times_that_make_up_for_each_other_s_length_are_odd_all_the_same(
-    plain: dict[str, Any],
-) -> None:
-    page = copy.deepcopy(plain)
-    page["data"][0]["attributes"]["created"]["string"] += "0"
-    page["data"][1]["attributes"]["created"]["string"] = "2026-01-01 00:00:0"
-
-    assert decoded(json.dumps(page).encode()) is None
+    assert by_columns(plain, context) == row_by_row(plain, context)
 
 
 SERVER_TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(
@@ -716,58 +708,24 @@ VALUES = (
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.dictionaries(NAMES, VALUES, max_size=2), min_size=3, max_size=3), st.booleans())
-def test_attributes_that_nobody_foresaw_are_columns_as_row_by_row_but_decoded_like_the_others(
+def test_attributes_that_nobody_foresaw_are_columns_beside_the_others(
     recorded: dict[str, Any], extra: list[dict[str, Any]], empty: bool
 ) -> None:
     page = {"data": copy.deepcopy(recorded["data"][:3])}
+    context = RowContext(ZoneInfo("UTC"), "hash", START, "metric_points")
+    before = by_columns(page, context)
     for row, more in zip(page["data"], extra, strict=True):
         row["attributes"].update(more)
         row.update({"relationships": {}, "links": {"self": "/"}} if empty else {})
-    context = RowContext(ZoneInfo("UTC"), "hash", START, "metric_points")
-    decoder = points_arrow.PageDecoder(cachet3_points.SHAPE)
-    read = decoder(json.dumps(page).encode())["data"]
 
-    fast = decoder.with_extra_columns(
-        read, lambda name, value: cachet3_points.flatten_attribute(name, value, context)
-    )
+    read = by_columns(page, context)
 
-    slow = points_arrow.odd_page([flatten(row, context) for row in page["data"]])
-    assert isinstance(read, points_arrow.PlainPage)
-    assert by_column(points_arrow.table_of([fast], context.zone)) == by_column(
-        points_arrow.table_of([slow], context.zone)
-    )
+    assert read == row_by_row(page, context)
+    assert {name: read[name] for name in before} == before
 
 
 def by_column(table: pa.Table) -> dict[str, list[Any]]:
     return {name: table.column(name).to_pylist() for name in sorted(table.column_names)}
-
-
-@pytest.mark.parametrize("extra", [{"unit": "ms"}, {"ratio": 0.5, "tags": ["a"]}])
-def test_an_oddity_costs_its_page_only(extra: dict[str, Any], recorded: dict[str, Any]) -> None:
-    decoder = points_arrow.PageDecoder(cachet3_points.SHAPE)
-    plain, with_extra, odd = ({"data": copy.deepcopy(recorded["data"])} for _ in range(3))
-    with_extra["data"][7]["attributes"].update(extra)
-    odd["data"][7]["attributes"].update(extra, value=None)
-
-    kinds = [
-        type((decoder(json.dumps(page).encode()) or {}).get("data"))
-        for page in (with_extra, odd, plain, with_extra)
-    ]
-
-    assert kinds == [points_arrow.PlainPage, type(None), points_arrow.PlainPage, points_arrow.PlainPage]
-
-
-def test_a_server_that_makes_up_names_is_learned_from_no_further_than_a_bound(
-    recorded: dict[str, Any],
-) -> None:
-    decoder = points_arrow.PageDecoder(cachet3_points.SHAPE)
-    kinds = []
-    for number in range(80):
-        page = {"data": copy.deepcopy(recorded["data"][:1])}
-        page["data"][0]["attributes"][f"name_{number}"] = number
-        kinds.append(decoder(json.dumps(page).encode()) is not None)
-
-    assert kinds == [True] * 64 + [False] * 16
 
 
 def test_an_attribute_that_nobody_foresaw_arrives_as_a_column_from_the_first_page_to_the_last(
@@ -802,27 +760,32 @@ def test_a_local_time_is_the_same_instant_by_columns_and_row_by_row(
     for row, text in zip(page["data"], texts, strict=True):
         row["attributes"]["created"]["string"] = text
     context = RowContext(ZoneInfo(zone), "keep", START, "metric_points")
-    fast = points_arrow.PageDecoder(cachet3_points.SHAPE)(json.dumps(page).encode())["data"]
 
-    slow = points_arrow.odd_page([flatten(row, context) for row in page["data"]])
-
-    assert by_column(points_arrow.table_of([fast], context.zone)) == by_column(
-        points_arrow.table_of([slow], context.zone)
-    )
+    assert by_columns(page, context) == row_by_row(page, context)
 
 
 @pytest.mark.parametrize("newest_is_odd", [False, True])
 def test_of_a_point_on_two_pages_the_first_one_s_is_taken(newest_is_odd: bool, plain: dict[str, Any]) -> None:
     utc = ZoneInfo("UTC")
-    page = decoded(json.dumps(plain).encode())["data"]
-    one = points_arrow.table_of([page], utc).slice(0, 1)
+    page = cachet3.parse(plain, POINTS, RowContext(utc, "keep", START, "metric_points"))
+    one = points_table([page], utc).slice(0, 1)
     odd = one.set_column(3, "counter", pa.array([9]))
 
-    table = points_arrow.table_of([odd, page] if newest_is_odd else [page, odd], utc)
+    table = points_table([odd, page] if newest_is_odd else [page, odd], utc)
 
     assert table.num_rows == 100
     assert (table.column("counter")[0].as_py() == 9) == newest_is_odd
 
 
-def test_an_answer_without_data_is_no_empty_page() -> None:
-    assert decoded(b'{"links": {}}') is None
+@pytest.mark.parametrize("document", [{"links": {}}, {"data": {}}, {"data": [{}]}, {"data": [None]}])
+def test_an_answer_without_points_is_no_empty_page(document: Any, serve: Serve) -> None:
+    def replace(path: str, answer: Any) -> None:
+        if path.endswith("/points"):
+            answer.clear()
+            answer.update(document)
+
+    server = serve(World.generate(metrics=1, points=3), middleware=[rewriting(replace)])
+    (step,) = [step for batch in read_points(reader_of(server), [1], {}) for step in batch]
+
+    assert isinstance(step.error, NotCachet)
+    assert step.rows.num_rows == 0

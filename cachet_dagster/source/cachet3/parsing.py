@@ -15,14 +15,14 @@ from functools import lru_cache
 from typing import Any
 
 from cachet_dagster.source.errors import NotCachet
-from cachet_dagster.source.listing import Parsed, Shape
+from cachet_dagster.source.listing import Parsed, TableMapping
 from cachet_dagster.source.rows import Row, RowContext, data_of, personal, row_id, storable, timestamp
 from cachet_dagster.source.tables import CALC_TYPE, TABLES
 
 _DROPPED = re.compile(r"pivot|updateable_(id|type)|\w+_(count|exists)")
 
 
-def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
+def parse(document: Any, mapping: TableMapping, context: RowContext) -> Parsed:
     """Return the rows of a page or of a single answer.
 
     Raises:
@@ -30,33 +30,33 @@ def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
     """
     resources = data_of(document, context.endpoint)
     included = _included(document)
-    parsed = Parsed({table: [] for table in (shape.table, shape.updates, shape.links) if table})
+    parsed = Parsed({table: [] for table in (mapping.table, mapping.updates, mapping.links) if table})
     seen: set[Any] = set()
     for resource in resources if isinstance(resources, list) else [resources]:
         row = flatten(resource, context)
-        parsed.rows[shape.table].append(row)
-        if shape.updates:
+        parsed.rows[mapping.table].append(row)
+        if mapping.updates:
             for update in _related(resource, "updates", included):
                 child = flatten(update, context)
-                parsed.rows[shape.updates].append({**child, f"{shape.parent}_id": row["id"]})
-        if shape.links:
+                parsed.rows[mapping.updates].append({**child, f"{mapping.parent}_id": row["id"]})
+        if mapping.links:
             components = _related(resource, "components", included)
             keys = [component.get("id") for component in components]
-            if "component_status" in {c.name for c in TABLES[shape.links].columns} and seen.intersection(
+            if "component_status" in {c.name for c in TABLES[mapping.links].columns} and seen.intersection(
                 keys
             ):
-                parsed.uncertain.add(row["id"])
+                parsed.needs_detail.add(row["id"])
             seen.update(keys)
-            parsed.rows[shape.links].extend(
-                _link(component, f"{shape.parent}_id", row["id"], context) for component in components
+            parsed.rows[mapping.links].extend(
+                _link(component, f"{mapping.parent}_id", row["id"], context) for component in components
             )
     return parsed
 
 
-def observation(document: Any, shape: Shape, context: RowContext) -> Parsed:
+def observation(document: Any, mapping: TableMapping, context: RowContext) -> Parsed:
     """Return the one row of an answer that is no list and has no id, such as `version`."""
     data = data_of(document, context.endpoint)
-    return Parsed({shape.table: [{name: storable(value) for name, value in data.items()}]})
+    return Parsed({mapping.table: [{name: storable(value) for name, value in data.items()}]})
 
 
 def flatten(resource: Any, context: RowContext) -> Row:

@@ -1,8 +1,8 @@
 """A document of Cachet 2's API → the rows that Cachet 3's gives: the same tables, columns, types and meaning.
 
 Codes and words go through one table, `TRANSLATED`, and the original stays in `<name>_source`. Cachet 2
-prints a null time as the current one, so a time within moments of the answer's own `Date` is read as a null, and is
-a suspect that may turn out to be a time (`suspects.py`); but not where Cachet's own tables allow no null.
+prints a null time as the current one, so a time within moments of the answer's own `Date` is read as a null, which
+`ambiguous_times.py` may still resolve to a time; but not where Cachet's own tables allow no null.
 What it works out at the request, or says in the server's language, is dropped (`_DROPPED` lists it all).
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cachet_dagster.source.listing import Parsed, Shape, Suspect
+from cachet_dagster.source.listing import AmbiguousTime, Parsed, TableMapping
 from cachet_dagster.source.rows import Row, RowContext, data_of, personal, row_id, storable, timestamp
 from cachet_dagster.source.tables import TABLES
 
@@ -60,7 +60,7 @@ _MONTHS = (
 )
 
 
-def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
+def parse(document: Any, mapping: TableMapping, context: RowContext) -> Parsed:
     """Return the rows of a page or of a single answer; deleted rows, which only templates show, are left out.
 
     Links carry no names here: Cachet 2 gives only ids.
@@ -69,33 +69,33 @@ def parse(document: Any, shape: Shape, context: RowContext) -> Parsed:
         NotCachet: The document is not one of Cachet's API, or a row has no usable id.
     """
     data = data_of(document, context.endpoint)
-    parsed = Parsed({table: [] for table in (shape.table, shape.updates, shape.links) if table})
+    parsed = Parsed({table: [] for table in (mapping.table, mapping.updates, mapping.links) if table})
     for resource in data if isinstance(data, list) else [data]:
-        row = flatten(resource, shape.table, context)
+        row = flatten(resource, mapping.table, context)
         if resource.get("deleted_at"):
             continue
-        parent = {f"{shape.parent}_id": row["id"]}
-        parsed.rows[shape.table].append(row)
-        if suspects := [*_suspects(resource, shape.table, context)]:
-            parsed.suspects[row["id"]] = suspects
-        if shape.updates:
+        parent = {f"{mapping.parent}_id": row["id"]}
+        parsed.rows[mapping.table].append(row)
+        if ambiguous := [*_ambiguous(resource, mapping.table, context)]:
+            parsed.ambiguous[row["id"]] = ambiguous
+        if mapping.updates:
             updates = resource.get("updates") or []
-            parsed.rows[shape.updates] += [
-                {**flatten(update, shape.updates, context), **parent} for update in updates
+            parsed.rows[mapping.updates] += [
+                {**flatten(update, mapping.updates, context), **parent} for update in updates
             ]
-        if shape.links:
-            parsed.rows[shape.links] += [{**parent, **link} for link in _links(resource, shape, context)]
+        if mapping.links:
+            parsed.rows[mapping.links] += [{**parent, **link} for link in _links(resource, mapping, context)]
     return parsed
 
 
-def observation(document: Any, shape: Shape, context: RowContext) -> Parsed:
+def observation(document: Any, mapping: TableMapping, context: RowContext) -> Parsed:
     """Return the one row of `version`, whose data is a text, or of `status`."""
     data = document.get("data") if isinstance(document, dict) else None
     if isinstance(data, str):
         data = {"version": data}
     if not isinstance(data, dict):
         data = data_of({"data": None}, context.endpoint)
-    return Parsed({shape.table: [_columns(data, shape.table, context)]})
+    return Parsed({mapping.table: [_columns(data, mapping.table, context)]})
 
 
 def flatten(resource: Any, table: str, context: RowContext) -> Row:
@@ -148,7 +148,7 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
         yield name, _typed(name, value, table)
 
 
-def _suspects(resource: Mapping[str, Any], table: str, context: RowContext) -> Iterable[Suspect]:
+def _ambiguous(resource: Mapping[str, Any], table: str, context: RowContext) -> Iterable[AmbiguousTime]:
     """Yield the times of a row that may stand for a null, and were read as one."""
     for name, value in resource.items():
         if not (name.endswith("_at") and isinstance(value, str)) or _DROPPED.fullmatch(name):
@@ -156,9 +156,9 @@ def _suspects(resource: Mapping[str, Any], table: str, context: RowContext) -> I
         if name == "verified_at":
             verified, at = _verified(value, context)
             if verified and _verified_now(value, at, context):
-                yield Suspect(name, value, context.at, {"verified": True, "verified_at": at})
+                yield AmbiguousTime(name, value, context.at, {"verified": True, "verified_at": at})
         elif _moment(name, value, table, context) is None:
-            yield Suspect(name, value, context.at, {name: _time(value, table, context)})
+            yield AmbiguousTime(name, value, context.at, {name: _time(value, table, context)})
 
 
 def _moment(name: str, value: Any, table: str, context: RowContext) -> Any:
@@ -247,9 +247,9 @@ def _typed(name: str, value: Any, table: str) -> Any:
     return value
 
 
-def _links(resource: Mapping[str, Any], shape: Shape, context: RowContext) -> Iterable[Row]:
+def _links(resource: Mapping[str, Any], mapping: TableMapping, context: RowContext) -> Iterable[Row]:
     """Yield a row's links to components, each once: an incident has one at most, and no status of its own."""
-    if shape.table == "incidents":
+    if mapping.table == "incidents":
         if resource.get("component_id"):
             yield {
                 "component_id": row_id({"id": resource["component_id"]}, context.endpoint),
@@ -258,12 +258,12 @@ def _links(resource: Mapping[str, Any], shape: Shape, context: RowContext) -> It
                 "component_status_label": None,
             }
         return
-    found = resource.get("components" if shape.table == "schedules" else "subscriptions") or []
+    found = resource.get("components" if mapping.table == "schedules" else "subscriptions") or []
     for link in {link.get("component_id"): link for link in found}.values():
         row = {
             "component_id": row_id({"id": link.get("component_id")}, context.endpoint),
             "component_name": None,
         }
         if "component_status" in link:
-            row.update(_column("component_status", link["component_status"], shape.links, context))
+            row.update(_column("component_status", link["component_status"], mapping.links, context))
         yield row

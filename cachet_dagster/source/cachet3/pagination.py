@@ -14,13 +14,13 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from cachet_dagster.source.event_loop import together
-from cachet_dagster.source.pages import PER_PAGE, SCANS, Moved, Page, PageReader, Paging
+from cachet_dagster.source.event_loop import gather_bounded
+from cachet_dagster.source.pagination import PER_PAGE, SCANS, ListChanged, ListPage, PageReader, Paging
 
 
 async def upwards(
-    read: PageReader, newest: Page, *, start: Page | None = None, rows: int = 0, limit: int = 2_500
-) -> AsyncIterator[list[Page]]:
+    read: PageReader, newest: ListPage, *, start: ListPage | None = None, rows: int = 0, limit: int = 2_500
+) -> AsyncIterator[list[ListPage]]:
     """Yield ascending pages until they meet the newest one, in steps that are each proven complete.
 
     A step costs two requests more than its pages: one to confirm the page that it began behind, one to
@@ -28,29 +28,29 @@ async def upwards(
 
     Args:
         read: Reads a page.
-        newest: Page 1 in descending order, read before.
+        newest: ListPage 1 in descending order, read before.
         start: The page to begin at, read before and yielded first; None begins at page 1.
         rows: How many rows the list is expected to have; 0 where nothing is known.
         limit: Pages a step may have.
 
     Raises:
-        Moved: Rows moved during a step; the steps yielded before it stand.
+        ListChanged: Rows moved during a step; the steps yielded before it stand.
     """
     anchor = start
-    step: list[Page] = [start] if start else []
+    step: list[ListPage] = [start] if start else []
     if anchor is None and not rows:
         anchor = await read(1)
         step = [anchor]
     if anchor and not anchor.ids:
         # There were rows a moment ago, or the newest page would not have been full.
-        raise Moved
+        raise ListChanged
     while anchor is None or not reaches(anchor, newest):
         begin = anchor.number + 1 if anchor else 1
         wanted = _pages_between(anchor, newest) if anchor else math.ceil(rows / PER_PAGE) - 1
         late = await _last_filled(read, begin, begin + min(max(wanted, 1), limit - len(step)) - 1)
-        between = await together(*(read(number) for number in range(begin, late.number)))
+        between = await gather_bounded(*(read(number) for number in range(begin, late.number)))
         moving = [page for page in (anchor, late if between else None) if page]
-        await together(*(_confirm(read, page) for page in moving))
+        await gather_bounded(*(_confirm(read, page) for page in moving))
         yield [*step, *between, late]
         # What the caller has dropped is not to be kept here while the next step is read.
         anchor, step, between = late, [], []
@@ -58,7 +58,7 @@ async def upwards(
         yield step
 
 
-async def whole_list(read: PageReader, *, rows: int = 0) -> list[Page]:
+async def whole_list(read: PageReader, *, rows: int = 0) -> list[ListPage]:
     """Return pages that together hold every row of a list, each row perhaps on two of them.
 
     Takes ⌈N/100⌉ + 1 requests for N rows where `rows` is about right and there are several pages, 1
@@ -69,7 +69,7 @@ async def whole_list(read: PageReader, *, rows: int = 0) -> list[Page]:
         rows: How many rows the list is expected to have; 0 where nothing is known.
 
     Raises:
-        Moved: Rows kept moving in each of three scans.
+        ListChanged: Rows kept moving in each of three scans.
     """
     for scan in range(SCANS):
         newest = await read(1, descending=True)
@@ -77,7 +77,7 @@ async def whole_list(read: PageReader, *, rows: int = 0) -> list[Page]:
             return [newest]
         try:
             pages = [page async for step in upwards(read, newest, rows=rows) for page in step]
-        except Moved:
+        except ListChanged:
             if scan == SCANS - 1:
                 raise
         else:
@@ -85,7 +85,7 @@ async def whole_list(read: PageReader, *, rows: int = 0) -> list[Page]:
     raise AssertionError("unreachable")
 
 
-async def page_with(read: PageReader, cursor: int, *, near: int = 1) -> Page:
+async def page_with(read: PageReader, cursor: int, *, near: int = 1) -> ListPage:
     """Return an ascending page that holds an id at or below `cursor`, as late a one as bisection finds.
 
     Counting rows would not do, since rows may have been deleted. Where the ids seen are all below the
@@ -94,11 +94,11 @@ async def page_with(read: PageReader, cursor: int, *, near: int = 1) -> Page:
     Args:
         read: Reads a page.
         cursor: An id.
-        near: Page to look at first.
+        near: ListPage to look at first.
     """
     page = await read(max(1, near))
     low, high = 0, math.inf
-    best: Page | None = None
+    best: ListPage | None = None
     while True:
         if page.ids and page.ids[0] <= cursor:
             low, best = page.number, page
@@ -112,13 +112,13 @@ async def page_with(read: PageReader, cursor: int, *, near: int = 1) -> Page:
         page = await read(max(1, step))
 
 
-def reaches(page: Page, newest: Page) -> bool:
+def reaches(page: ListPage, newest: ListPage) -> bool:
     """Return whether an ascending page leaves no gap below the newest one."""
     # Ids are whole numbers: nothing lies between a page's last id and the one right after it.
     return not page.more or page.ids[-1] >= min(newest.ids) - 1
 
 
-def _pages_between(anchor: Page, newest: Page) -> int:
+def _pages_between(anchor: ListPage, newest: ListPage) -> int:
     """Guess how many pages lie between an ascending page and the newest one, from how dense their ids are."""
     spans = (anchor.ids[-1] - anchor.ids[0], max(newest.ids) - min(newest.ids))
     spacing = max(1.0, sum(spans) / max(1, len(anchor.ids) + len(newest.ids) - 2))
@@ -126,21 +126,21 @@ def _pages_between(anchor: Page, newest: Page) -> int:
     return math.ceil(gap / spacing / PER_PAGE)
 
 
-async def _last_filled(read: PageReader, begin: int, guess: int) -> Page:
+async def _last_filled(read: PageReader, begin: int, guess: int) -> ListPage:
     """Return the guessed page, or where it is past the end a filled one nearer to `begin`."""
     page = await read(guess)
     while not page.ids:
         if page.number <= begin:
-            raise Moved
+            raise ListChanged
         page = await read((begin + page.number) // 2)
     return page
 
 
-async def _confirm(read: PageReader, page: Page) -> None:
-    """Raise Moved unless the page still holds what it held, but for rows added behind."""
+async def _confirm(read: PageReader, page: ListPage) -> None:
+    """Raise ListChanged unless the page still holds what it held, but for rows added behind."""
     again = await read(page.number)
     if again.ids[: len(page.ids)] != page.ids:
-        raise Moved
+        raise ListChanged
 
 
 def _query(number: int, descending: bool, per_page: int) -> Mapping[str, str]:

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cachet_dagster.source.errors import NotCachet
-from cachet_dagster.source.event_loop import together
-from cachet_dagster.source.pages import SCANS, Moved, Page, PageReader, Paging
+from cachet_dagster.source.event_loop import gather_bounded
+from cachet_dagster.source.pagination import SCANS, ListChanged, ListPage, PageReader, Paging
 
 BIG_PAGE = 10_000
 """Rows of the one page: Cachet 2 has no maximum, but its memory has (20,000 points took it 0.75 s)."""
 
 
-async def newest_first(read: PageReader, *, rows: int = 0) -> list[Page]:
+async def newest_first(read: PageReader, *, rows: int = 0) -> list[ListPage]:
     """Return the pages of a list that obeys `sort=id`, in ⌈N/100⌉ + 1 requests, or 1 for a single page.
 
     A row added meanwhile pushes others down onto the next page, one that is deleted pulls them up. Either
@@ -33,22 +33,24 @@ async def newest_first(read: PageReader, *, rows: int = 0) -> list[Page]:
         rows: Not needed here: the first page tells how many there are.
 
     Raises:
-        Moved: Rows kept being deleted in each of three scans.
+        ListChanged: Rows kept being deleted in each of three scans.
     """
     for scan in range(SCANS):
         first = await read(1, descending=True)
         pages = [first]
         if scan == 0:
-            pages += await together(*(read(number, descending=True) for number in range(2, first.pages + 1)))
+            pages += await gather_bounded(
+                *(read(number, descending=True) for number in range(2, first.pages + 1))
+            )
         while scan and pages[-1].more:
             pages.append(await read(len(pages) + 1, descending=True))
         again = await read(1, descending=True) if len(pages) > 1 else first
         if _complete([*pages, again]) or _only_added(pages, again):
             return pages
-    raise Moved("rows kept coming and going while they were read, three scans in a row")
+    raise ListChanged("rows kept coming and going while they were read, three scans in a row")
 
 
-async def one_page(read: PageReader, *, rows: int = 0) -> list[Page]:
+async def one_page(read: PageReader, *, rows: int = 0) -> list[ListPage]:
     """Return the pages of a list that obeys no sort: one request for up to 10,000 rows.
 
     Of a longer list each scan ends its pages elsewhere, so that other rows fall between them, and goes on
@@ -59,34 +61,34 @@ async def one_page(read: PageReader, *, rows: int = 0) -> list[Page]:
         rows: Not needed here.
 
     Raises:
-        Moved: Three scans together still did not hold as many rows as the server names.
+        ListChanged: Three scans together still did not hold as many rows as the server names.
     """
-    gathered: list[Page] = []
+    gathered: list[ListPage] = []
     for scan in range(SCANS):
         size = BIG_PAGE - scan * (BIG_PAGE // 7)
         first = await read(1, per_page=size)
-        rest = await together(*(read(number, per_page=size) for number in range(2, first.pages + 1)))
+        rest = await gather_bounded(*(read(number, per_page=size) for number in range(2, first.pages + 1)))
         scanned = [first, *rest]
         gathered = gathered + scanned if _agree([*gathered, *scanned]) else scanned
         if _complete(gathered):
             return gathered
     found, named = len(ids_on(gathered)), gathered[-1].total
     if found == named:
-        raise Moved("rows kept coming and going while they were read, three scans in a row")
-    raise Moved(f"its pages hold {found:,} different rows where the server names {named:,}")
+        raise ListChanged("rows kept coming and going while they were read, three scans in a row")
+    raise ListChanged(f"its pages hold {found:,} different rows where the server names {named:,}")
 
 
-def _agree(pages: Sequence[Page]) -> bool:
+def _agree(pages: Sequence[ListPage]) -> bool:
     """Return whether pages may be of the same list: one total, and not more rows than that."""
     totals = {page.total for page in pages}
     return len(totals) == 1 and len(ids_on(pages)) <= max(totals)
 
 
-def _complete(pages: Sequence[Page]) -> bool:
+def _complete(pages: Sequence[ListPage]) -> bool:
     return {page.total for page in pages} == {len(ids_on(pages))}
 
 
-def _only_added(pages: Sequence[Page], again: Page) -> bool:
+def _only_added(pages: Sequence[ListPage], again: ListPage) -> bool:
     """Return whether pages hold all rows that the first one names, and that, read again, only has more above them."""
     first = pages[0]
     highest = max(first.ids, default=0)
@@ -96,7 +98,7 @@ def _only_added(pages: Sequence[Page], again: Page) -> bool:
     return unmoved and held == first.total and again.total - first.total == added
 
 
-def ids_on(pages: Sequence[Page]) -> set[int]:
+def ids_on(pages: Sequence[ListPage]) -> set[int]:
     """Return the different ids on pages."""
     return {row_id for page in pages for row_id in page.ids}
 

@@ -9,26 +9,38 @@ claim, only push rows onto pages still to come, and what is missed is for the ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
+import pyarrow as pa
 
-from cachet_dagster.source.pages import SCANS, Moved, Page, PageReader
-from cachet_dagster.source.points.arrow import PointShape
-from cachet_dagster.source.rows import Row, RowContext, timestamp
-from cachet_dagster.source.stored import Cursor
+from cachet_dagster.source.listing import Listing, TableMapping
+from cachet_dagster.source.pagination import (
+    PER_PAGE,
+    SCANS,
+    Cursor,
+    ListChanged,
+    ListPage,
+    NewPages,
+    PageReader,
+    ReadBounds,
+)
+from cachet_dagster.source.points.columns import NOT_PLAIN, SCHEMA, irregular_page, plain_page
+from cachet_dagster.source.rows import RowContext, data_of, timestamp
 
-from . import rows
-from .pages import BIG_PAGE, ids_on
+from .pagination import BIG_PAGE, UNSORTED, ids_on
+from .parsing import flatten
 
 NEWEST = 1_000
 """Newest points read at each load at least: requests are what counts, and Cachet 2 has no maximum (1,000 points
 take it 0.04 s)."""
 
+_ATTRIBUTES = {*SCHEMA.names}
 
 _LONG_AGO = timedelta(seconds=60)
 """How long before the first answer, by the server's clock, a point must have been posted to be sure to have been there:
@@ -39,52 +51,23 @@ _ROUNDED = timedelta(seconds=30)
 """How far the time at which a point was posted may be from what is told of it, since Cachet rounds to half minutes."""
 
 
-class Found(NamedTuple):
-    """What was read of a metric's points.
-
-    Attributes:
-        pages: Pages, newest first.
-        whole: Whether they hold every point that the metric had when the first one was read.
-        uncertain: Ids on them of points of which it is not certain that they were there then. They are left to the next
-            load, which misses them in its count and reads the metric again.
-    """
-
-    pages: list[Page]
-    whole: bool
-    uncertain: frozenset[int] = frozenset()
+def parse(document: Any, mapping: TableMapping, context: RowContext) -> pa.Table:
+    """Return a page of points as columns."""
+    points = data_of(document, context.endpoint)
+    try:
+        if any(point.keys() != _ATTRIBUTES for point in points):
+            raise ValueError("an attribute is missing, or one that nobody foresaw is there")
+        return plain_page({name: [point[name] for point in points] for name in _ATTRIBUTES})
+    except NOT_PLAIN:
+        return irregular_page([flatten(point, mapping.table, context) for point in points])
 
 
-class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    id: int
-    metric_id: int
-    value: float
-    counter: int
-    calculated_value: float
-    created_at: str
-    updated_at: str
+async def since(read: PageReader, cursor: Cursor, bounds: ReadBounds) -> AsyncIterator[NewPages]:
+    """Yield what is new by time, all at once."""
+    yield await new_pages(read, cursor, bounds.overlap * PER_PAGE)
 
 
-def _columns(points: Sequence[_Point]) -> dict[str, Sequence[Any]]:
-    return {name: [getattr(point, name) for point in points] for name in _Point.__struct_fields__}
-
-
-def flatten(resource: Any, context: RowContext) -> Row:
-    """Return one point as one row, whatever its shape."""
-    return rows.flatten(resource, "metric_points", context)
-
-
-def flatten_attribute(name: str, value: Any, context: RowContext) -> Row:
-    """Return the columns that an attribute becomes."""
-    row = flatten({"id": 0, name: value}, context)
-    del row["id"]
-    return row
-
-
-SHAPE = PointShape(_Point, lambda point: point, lambda points: points, _columns, lambda point: point)
-"""Points of Cachet 2."""
-
-
-async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> Found:
+async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> NewPages:
     """Return pages that hold all points that the destination lacks.
 
     Takes 1 request where fewer than 1,000 points are new, 2 where up to 9,000 are, and 1 more for each 10,000
@@ -98,7 +81,7 @@ async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> Found:
         overlap: Newest points read again at least, since points change.
 
     Raises:
-        Moved: The metric had to be read whole, and points kept being deleted.
+        ListChanged: The metric had to be read whole, and points kept being deleted.
     """
     if not cursor.rows or overlap > BIG_PAGE:
         return await all_pages(read)
@@ -111,11 +94,11 @@ async def new_pages(read: PageReader, cursor: Cursor, overlap: int) -> Found:
     else:
         pages = [page]
     if _proven(pages):
-        return Found(pages, whole=True)
-    return Found(pages, whole=False) if _enough(pages, cursor) else await all_pages(read)
+        return NewPages([], pages, whole=True)
+    return NewPages([], pages, whole=False) if _enough(pages, cursor) else await all_pages(read)
 
 
-async def all_pages(read: PageReader) -> Found:
+async def all_pages(read: PageReader) -> NewPages:
     """Return pages that hold every point which the metric had when the first one was read.
 
     Takes a request for each 10,000 points. Points that came later are known by their ids and by when they were
@@ -128,28 +111,29 @@ async def all_pages(read: PageReader) -> Found:
         read: Reads a page.
 
     Raises:
-        Moved: Points kept being deleted in each of three scans, or the pages never held as many as the server names.
+        ListChanged: Points kept being deleted in each of three scans, or the pages never held as many as the server
+            names.
     """
-    gathered: list[Page] = []
+    gathered: list[ListPage] = []
     for scan in range(SCANS):
         pages = await _downwards(read, BIG_PAGE - scan * (BIG_PAGE // 7))
         alike = bool(gathered) and _still(pages) and ids_on(pages) == ids_on(gathered)
         if _proven(pages) or (alike and len(ids_on(pages)) == pages[0].total):
-            return Found(pages, whole=True)
+            return NewPages([], pages, whole=True)
         if _perhaps(pages):
-            return Found(pages, whole=False, uncertain=frozenset(_there_before(pages)[1]))
+            return NewPages([], pages, whole=False, left=frozenset(_there_before(pages)[1]))
         gathered = [*pages, *gathered] if _only_added(pages, gathered) else pages
         if _proven(gathered):
-            return Found(gathered, whole=True)
+            return NewPages([], gathered, whole=True)
     found, named = len(ids_on(gathered)), gathered[0].total
     if found < named:
-        raise Moved(f"its pages hold {found:,} different rows where the server names {named:,}")
-    raise Moved("rows kept being deleted while they were read, three scans in a row")
+        raise ListChanged(f"its pages hold {found:,} different rows where the server names {named:,}")
+    raise ListChanged("rows kept being deleted while they were read, three scans in a row")
 
 
 async def _downwards(
-    read: PageReader, size: int, until: Callable[[Sequence[Page]], bool] = lambda _pages: False
-) -> list[Page]:
+    read: PageReader, size: int, until: Callable[[Sequence[ListPage]], bool] = lambda _pages: False
+) -> list[ListPage]:
     """Return pages from the newest down to the end, or to where they go far enough."""
     pages = [await read(1, per_page=size)]
     while pages[-1].more and not until(pages):
@@ -157,12 +141,12 @@ async def _downwards(
     return pages
 
 
-def _proven(pages: Sequence[Page]) -> bool:
+def _proven(pages: Sequence[ListPage]) -> bool:
     """Return whether pages hold every point that was there when the first one was read: as many as it names."""
     return len(_there_before(pages)[0]) == pages[0].total
 
 
-def _perhaps(pages: Sequence[Page]) -> bool:
+def _perhaps(pages: Sequence[ListPage]) -> bool:
     """Return whether points came while pages were read, none went, and some that may be older make up the total."""
     certain, perhaps = map(len, _there_before(pages))
     none_went = all(page.total <= after.total for page, after in pairwise(pages))
@@ -170,7 +154,7 @@ def _perhaps(pages: Sequence[Page]) -> bool:
     return came and none_went and certain < pages[0].total <= certain + perhaps
 
 
-def _there_before(pages: Sequence[Page]) -> tuple[set[int], set[int]]:
+def _there_before(pages: Sequence[ListPage]) -> tuple[set[int], set[int]]:
     """Return the ids on pages of points that were there when the first page was read, and of those that perhaps were.
 
     What was posted since has a higher id than all before. On the first page are those with the highest ids, but for
@@ -192,7 +176,7 @@ def _there_before(pages: Sequence[Page]) -> tuple[set[int], set[int]]:
     return certain, perhaps - certain
 
 
-def _posted(page: Page, at: Iterable[int]) -> Iterator[datetime | None]:
+def _posted(page: ListPage, at: Iterable[int]) -> Iterator[datetime | None]:
     """Yield when the points at some positions of a page were posted; None where that cannot be read."""
     times = page.rows.column("updated_at").to_pylist() if page.ids else []
     for where in at:
@@ -200,7 +184,7 @@ def _posted(page: Page, at: Iterable[int]) -> Iterator[datetime | None]:
         yield posted if isinstance(posted, datetime) else None
 
 
-def _only_added(pages: Sequence[Page], before: Sequence[Page]) -> bool:
+def _only_added(pages: Sequence[ListPage], before: Sequence[ListPage]) -> bool:
     """Return whether between two scans points were posted and none deleted, as far as ids and totals tell.
 
     They do not where it is not certain of a point that was posted whether it was there at the second scan's beginning.
@@ -213,17 +197,17 @@ def _only_added(pages: Sequence[Page], before: Sequence[Page]) -> bool:
     return certain and pages[0].total - before[0].total == len(posted)
 
 
-def _still(pages: Sequence[Page]) -> bool:
+def _still(pages: Sequence[ListPage]) -> bool:
     return len({page.total for page in pages}) == 1
 
 
-def _enough(pages: Sequence[Page], cursor: Cursor) -> bool:
+def _enough(pages: Sequence[ListPage], cursor: Cursor) -> bool:
     """Return whether pages hold all that the destination lacks."""
     new = sum(number > cursor.last_id for number in _there_before(pages)[0])
     return cursor.rows + new == pages[0].total and _reaches(pages, cursor)
 
 
-def _reaches(pages: Sequence[Page], cursor: Cursor) -> bool:
+def _reaches(pages: Sequence[ListPage], cursor: Cursor) -> bool:
     """Return whether pages end before the newest stored point, so that all newer ones are on them."""
     times = pages[-1].rows.column("created_at")
     oldest = timestamp(times[-1].as_py(), ZoneInfo("UTC")) if len(times) else None
@@ -231,3 +215,7 @@ def _reaches(pages: Sequence[Page], cursor: Cursor) -> bool:
     if not isinstance(oldest, datetime) or last is None:
         return False
     return oldest < (last if last.tzinfo else last.replace(tzinfo=timezone.utc))
+
+
+points = partial(Listing, paging=replace(UNSORTED, since=since), parse=parse)
+"""Makes the listing of points from its path."""
