@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-pythons test-lowest docs build screenshots clean
+.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-containers test-pythons test-lowest docs build screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -100,6 +100,9 @@ test-ui-twice: setup .venv/.ready-browser ## the same, with one more try for wha
 
 test-deploy: setup .venv/.ready-deploy ## what deploy/ holds, as far as it runs without a cluster; WITHOUT=file leaves one out
 	@$(BIN)/python -m pytest -m deploy cachet_dagster_tests/deploy $(if $(WITHOUT),--deselect=$(WITHOUT))
+
+test-containers: setup .venv/.ready-deploy .venv/.ready-browser ## the same in containers: as root on Debian, whose packages it installs
+	@$(BIN)/python -m pytest -m containers cachet_dagster_tests/deploy -rs
 
 docs: setup .venv/.ready-docs ## the documentation as a site in site/, its links checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site

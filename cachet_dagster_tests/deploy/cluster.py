@@ -88,6 +88,11 @@ class Host:
         """What it and all that it started printed."""
         return self.folder / f"{self.name}.log"
 
+    @property
+    def printed(self) -> str:
+        """The text of its log."""
+        return self.log.read_text()
+
     def start(self) -> None:
         """Start it."""
         self.folder.mkdir(exist_ok=True)
@@ -131,101 +136,61 @@ class Host:
 
 
 @dataclass
-class Cluster:
-    """Hosts with the pages of one project divided among them.
+class Deployment:
+    """Dagster's parts and the pages' warehouse, wherever they run, as this process asks them.
 
     Attributes:
         folder: Where everything is.
         postgres: Holds Dagster's storage and the pages' datasets, in databases of their own.
-        pages: Location → page → attributes of its `defs.yaml`.
-        secrets: Variables that the hosts have and nothing may repeat.
         settings: What of Dagster's settings is other than in `deploy/`.
     """
 
     folder: Path
     postgres: PostgresServer
-    pages: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    secrets: Mapping[str, str]
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: FASTER)
-    hosts: dict[str, Host] = field(default_factory=dict, init=False)
-    web_port: int = field(default_factory=free_port, init=False)
+    settings: Mapping[str, Mapping[str, Any]]
 
-    def __post_init__(self) -> None:
-        self.home = self.folder / "home"
-        self.home.mkdir(parents=True)
-        storage = self.postgres.create("dagster").replace("postgresql://", "postgresql+psycopg2://")
-        # As docs/operations.md says; the server itself is set to another zone.
-        with self.postgres.connected() as connection, connection.cursor() as cursor:
-            cursor.execute("ALTER DATABASE dagster SET timezone TO 'UTC'")
-        self.credentials = self.postgres.create("warehouse")
-        self.environment = {
-            "DAGSTER_HOME": str(self.home),
-            "DAGSTER_POSTGRES_URL": storage,
-            "DESTINATION__POSTGRES__CREDENTIALS": self.credentials,
-            "PYTHONUNBUFFERED": "1",
-            **self.secrets,
-        }
-        self._write_project()
-        self._write_settings()
+    instance: DagsterInstance = field(init=False)
 
-    def __enter__(self) -> Cluster:
-        # This process asks the same instance.
-        self._before = dict(os.environ)
-        os.environ["DAGSTER_POSTGRES_URL"] = self.environment["DAGSTER_POSTGRES_URL"]
+    @property
+    def home(self) -> Path:
+        """The folder of Dagster's settings."""
+        return self.folder / "home"
+
+    @property
+    def web_address(self) -> str:
+        """Where the web server answers."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[None]:
+        """Let this process ask the same instance of Dagster for as long as the block lasts."""
+        before = dict(os.environ)
+        os.environ["DAGSTER_POSTGRES_URL"] = self.storage
         self.instance = DagsterInstance.from_config(str(self.home))
-        return self
+        try:
+            yield
+        finally:
+            self.instance.dispose()
+            os.environ.clear()
+            os.environ.update(before)
 
-    def __exit__(self, *_: object) -> None:
-        for host in self.hosts.values():
-            host.stop()
-        self.instance.dispose()
-        os.environ.clear()
-        os.environ.update(self._before)
+    @property
+    def credentials(self) -> str:
+        """The warehouse's connection string."""
+        return self.postgres.url("warehouse")
 
-    def _write_project(self) -> None:
-        project = self.folder / "pages"
-        shutil.copytree(DEPLOY / "pages", project, ignore=shutil.ignore_patterns("__pycache__"))
-        defs = project / "status_pages" / "defs"
-        examples = [path for path in defs.iterdir() if path.is_dir()]
-        # The divisions are those of the workspace in deploy/.
-        assert {path.name for path in examples} == set(self.pages)
-        for path in examples:
-            shutil.rmtree(path)
-        for location, pages in self.pages.items():
-            for name, attributes in pages.items():
-                folder = defs / location / name
-                folder.mkdir(parents=True)
-                page = {"type": "cachet_dagster.StatusPageComponent", "attributes": dict(attributes)}
-                (folder / "defs.yaml").write_text(yaml.safe_dump(page))
+    @property
+    def storage(self) -> str:
+        """The connection string of Dagster's storage."""
+        return self.postgres.url("dagster").replace("postgresql://", "postgresql+psycopg2://")
 
-    def _write_settings(self) -> None:
-        settings = yaml.safe_load((DEPLOY / "hosts" / "dagster.yaml").read_text())
+    def write_settings(self, source: str = "hosts/dagster.yaml") -> None:
+        """Write settings of `deploy/` with what is other in them."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        given = yaml.safe_load((DEPLOY / source).read_text())
         for name, values in self.settings.items():
-            settings[name] = {**settings[name], **values}
-        (self.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
-        workspace = yaml.safe_load((DEPLOY / "hosts" / "workspace.yaml").read_text())
-        project = self.folder / "pages"
-        for entry in workspace["load_from"]:
-            server = entry["grpc_server"]
-            server.update(host="127.0.0.1", port=free_port())
-            location = server["location_name"]
-            command = ["dagster", "code-server", "start", "-h", "127.0.0.1", "-p", str(server["port"]),
-                       "-m", "status_pages.definitions", "-d", str(project)]  # fmt: skip
-            self._host(location, command, STATUS_PAGES=location)
-        path = self.folder / "workspace.yaml"
-        path.write_text(yaml.safe_dump(workspace))
-        self._host("daemon", ["dagster-daemon", "run", "-w", str(path)])
-        self._host("web", ["dagster-webserver", "-h", "127.0.0.1", "-p", str(self.web_port), "-w", str(path)])
-
-    def _host(self, name: str, command: Sequence[str], **environment: str) -> None:
-        self.hosts[name] = Host(
-            name, command, self.folder / f"host_{name}", {**self.environment, **environment}
-        )
-
-    def start(self, *names: str) -> None:
-        """Start hosts."""
-        for name in names:
-            self.hosts[name].start()
+            given[name] = {**given[name], **values}
+        (self.home / "dagster.yaml").write_text(yaml.safe_dump(given))
 
     def runs(self, *statuses: DagsterRunStatus, **filters: Any) -> Sequence[DagsterRun]:
         """Return the runs of some statuses, of all where none is named; the newest first."""
@@ -249,7 +214,7 @@ class Cluster:
         import json
 
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.web_port}/graphql",
+            f"{self.web_address}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},
         )
@@ -259,14 +224,103 @@ class Cluster:
     def web_is_up(self) -> bool:
         """Return whether the web server answers."""
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/server_info", timeout=5).close()
+            urllib.request.urlopen(f"{self.web_address}/server_info", timeout=5).close()
         except (urllib.error.URLError, OSError):
             return False
         return True
 
 
+def write_pages(project: Path, pages: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Put pages, by location and name, in the place of those in a copy of `deploy/pages`."""
+    defs = project / "status_pages" / "defs"
+    examples = [path for path in defs.iterdir() if path.is_dir()]
+    # The divisions are those of the workspace in deploy/.
+    assert {path.name for path in examples} == set(pages)
+    for path in examples:
+        shutil.rmtree(path)
+    for location, of_location in pages.items():
+        for name, attributes in of_location.items():
+            folder = defs / location / name
+            folder.mkdir(parents=True)
+            page = {"type": "cachet_dagster.StatusPageComponent", "attributes": dict(attributes)}
+            (folder / "defs.yaml").write_text(yaml.safe_dump(page))
+
+
+@dataclass
+class Cluster(Deployment):
+    """Hosts with the pages of one project divided among them.
+
+    Attributes:
+        pages: Location → page → attributes of its `defs.yaml`.
+        secrets: Variables that the hosts have and nothing may repeat.
+    """
+
+    pages: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    secrets: Mapping[str, str]
+    hosts: dict[str, Host] = field(default_factory=dict, init=False)
+    web_port: int = field(default_factory=free_port, init=False)
+
+    def __post_init__(self) -> None:
+        for database in ("dagster", "warehouse"):
+            self.postgres.create(database)
+        # As docs/operations.md says; the server itself is set to another zone.
+        with self.postgres.connected() as connection, connection.cursor() as cursor:
+            cursor.execute("ALTER DATABASE dagster SET timezone TO 'UTC'")
+        self.environment = {
+            "DAGSTER_HOME": str(self.home),
+            "DAGSTER_POSTGRES_URL": self.storage,
+            "DESTINATION__POSTGRES__CREDENTIALS": self.credentials,
+            "PYTHONUNBUFFERED": "1",
+            **self.secrets,
+        }
+        project = self.folder / "pages"
+        shutil.copytree(DEPLOY / "pages", project, ignore=shutil.ignore_patterns("__pycache__"))
+        write_pages(project, self.pages)
+        self.write_settings()
+        self._write_workspace(project)
+
+    @property
+    def web_address(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
+
+    def _write_workspace(self, project: Path) -> None:
+        workspace = yaml.safe_load((DEPLOY / "hosts" / "workspace.yaml").read_text())
+        for entry in workspace["load_from"]:
+            server = entry["grpc_server"]
+            server.update(host="127.0.0.1", port=free_port())
+            location = server["location_name"]
+            command = ["dagster", "code-server", "start", "-h", "127.0.0.1", "-p", str(server["port"]),
+                       "-m", "status_pages.definitions", "-d", str(project)]  # fmt: skip
+            self._host(location, command, STATUS_PAGES=location)
+        path = self.folder / "workspace.yaml"
+        path.write_text(yaml.safe_dump(workspace))
+        self._host("daemon", ["dagster-daemon", "run", "-w", str(path)])
+        self._host("web", ["dagster-webserver", "-h", "127.0.0.1", "-p", str(self.web_port), "-w", str(path)])
+
+    def _host(self, name: str, command: Sequence[str], **environment: str) -> None:
+        self.hosts[name] = Host(
+            name, command, self.folder / f"host_{name}", {**self.environment, **environment}
+        )
+
+    def start(self, *names: str) -> None:
+        """Start hosts."""
+        for name in names:
+            self.hosts[name].start()
+
+
 @contextlib.contextmanager
-def cluster(*given: Any, **options: Any) -> Iterator[Cluster]:
+def cluster(
+    folder: Path,
+    postgres: PostgresServer,
+    pages: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    secrets: Mapping[str, str],
+    settings: Mapping[str, Mapping[str, Any]] = FASTER,
+) -> Iterator[Cluster]:
     """Set up hosts, not started, for as long as the block lasts."""
-    with Cluster(*given, **options) as made:
-        yield made
+    made = Cluster(folder, postgres, settings, pages, secrets)
+    with made.asked():
+        try:
+            yield made
+        finally:
+            for host in made.hosts.values():
+                host.stop()

@@ -6,28 +6,21 @@ Each holds a recorded world, whose truth is known cell by cell.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from cachet_dagster.demo import DemoServer
-from cachet_dagster.demo.answers import App, Receive, Scope, Send
-from cachet_dagster_tests import truth, truth_cachet2
-from cachet_dagster_tests.conftest import ADMIN, serve_recorded
-from cachet_dagster_tests.source.cachet2.test_cachet2 import TOKEN as ADMIN_2
-from cachet_dagster_tests.source.cachet2.test_cachet2 import WORLD as WORLD_2
-from cachet_dagster_tests.source.cachet2.test_cachet2 import serving as serving_2
+from cachet_dagster_tests import recordings, truth, truth_cachet2
 
-from .cluster import Cluster
+from .cluster import Deployment
+from .servers import ADMIN, ADMIN_2, OPTIONS, PORT, WINDOW, RemoteServer, make_server
 
 SECRETS = {"ACME_API_TOKEN": ADMIN, "OLD_API_TOKEN": ADMIN_2}
 
+Server: TypeAlias = "DemoServer | RemoteServer"
 Kind = Literal["admin", "guest", "cachet2", "part", "down"]
-
-LIMIT, WINDOW = 30, 3.0
-"""Requests that the servers with a rate limit grant in a window of so many seconds."""
 
 
 def soon() -> str:
@@ -53,7 +46,7 @@ class Page:
     name: str
     location: str
     kind: Kind
-    server: DemoServer | None
+    server: Server | None
     points: bool = False
     cron: str = field(default_factory=soon)
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -81,12 +74,14 @@ class Page:
             **self.more,
         }
 
-    def differences(self, cluster: Cluster) -> list[str]:
+    def differences(self, cluster: Deployment) -> list[str]:
         """Return where what is loaded differs from what the server has, a line for each thing."""
         assert self.server is not None
         with contextlib.closing(cluster.place(self.name).mirrored()) as stored:
             if self.kind == "cachet2":
-                found = truth_cachet2.differences(stored, WORLD_2, admin=True, page=self.server.url)
+                found = truth_cachet2.differences(
+                    stored, recordings.world("v2"), admin=True, page=self.server.url
+                )
             else:
                 caller = "guest" if self.kind == "guest" else "admin"
                 world = self.server.world.dump()
@@ -98,49 +93,56 @@ class Page:
         return [line for line in found if not line.startswith(tuple(unloaded))]
 
 
-def subscribers_fail(app: App) -> App:
-    """Answer 500 to the list of subscribers, in words that give the token away."""
+def pages_of(servers: Mapping[str, Server]) -> dict[str, Page]:
+    """Return eight pages, half of them of each location, one of each kind, by name."""
+    window = {"rate_window": WINDOW}
+    by_sensors = {"sensor_seconds": "5", "sync_cron": "off", "points_cron": "off"}
+    found = [
+        Page("a_sensors", "a", "admin", servers["sensors"], points=True, more=by_sensors),
+        Page("b_limited", "b", "guest", servers["limited"], points=True, more=window),
+        Page("a_two", "a", "cachet2", servers["two"], points=True),
+        Page("b_part", "b", "part", servers["part"]),
+        Page("a_shared", "a", "admin", servers["shared"], more={**window, "pool": "shared_api"}),
+        Page("b_shared", "b", "guest", servers["shared"], more={**window, "pool": "shared_api"}),
+        Page("a_down", "a", "down", None),
+        Page("b_slow", "b", "admin", servers["slow"]),
+    ]
+    return {page.name: page for page in found}
 
-    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].endswith("/subscribers"):
-            await app(scope, receive, send)
-            return
-        body = json.dumps({"message": f"out of memory (token {ADMIN})"}).encode()
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 500, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
-    return failing
+def pages_in_containers() -> dict[str, Page]:
+    """Return the same pages, whose servers are containers of a network."""
+    return pages_of(
+        {
+            name: RemoteServer(f"http://cachet-{name}:{PORT}", options.get("api", 3))
+            for name, options in OPTIONS.items()
+        }
+    )
+
+
+def divided(pages: Mapping[str, Page]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what each page's `defs.yaml` says, by location and page."""
+    return {
+        location: {page.name: page.attributes for page in pages.values() if page.location == location}
+        for location in ("a", "b")
+    }
 
 
 @contextlib.contextmanager
 def served(count: int) -> Iterator[dict[str, Page]]:
-    """Serve pages, half of them of each location, by name: eight with one of each kind, or up to twenty."""
+    """Serve pages in this process, half of them of each location, by name: up to twenty."""
     with contextlib.ExitStack() as running:
 
-        def three(**options: Any) -> DemoServer:
-            return running.enter_context(serve_recorded(**options))
+        def start(**options: Any) -> DemoServer:
+            return running.enter_context(make_server(options))
 
-        def two(**options: Any) -> DemoServer:
-            return running.enter_context(serving_2(**options))
-
-        limited: dict[str, Any] = {"rate_limit": LIMIT, "rate_window": WINDOW}
-        window = {"rate_window": WINDOW}
-        by_sensors = {"sensor_seconds": "5", "sync_cron": "off", "points_cron": "off"}
-        shared = three(**limited)
+        pages = pages_of({name: start(**options) for name, options in OPTIONS.items()})
         found = [
-            Page("a_sensors", "a", "admin", three(), points=True, more=by_sensors),
-            Page("b_limited", "b", "guest", three(**limited), points=True, more=window),
-            Page("a_two", "a", "cachet2", two(), points=True),
-            Page("b_part", "b", "part", three(middleware=[subscribers_fail])),
-            Page("a_shared", "a", "admin", shared, more={**window, "pool": "shared_api"}),
-            Page("b_shared", "b", "guest", shared, more={**window, "pool": "shared_api"}),
-            Page("a_down", "a", "down", None),
-            Page("b_slow", "b", "admin", three(latency=1.0)),
-            Page("a_slow", "a", "admin", three(latency=1.0)),
-            Page("b_sensors", "b", "cachet2", two(), more={"sensor_seconds": "5"}),
+            *pages.values(),
+            Page("a_slow", "a", "admin", start(latency=1.0)),
+            Page("b_sensors", "b", "cachet2", start(api=2), more={"sensor_seconds": "5"}),
             *(
-                Page(f"{location}_{number}", location, "guest" if number % 2 else "admin", three())
+                Page(f"{location}_{number}", location, "guest" if number % 2 else "admin", start())
                 for number in range(6, 11)
                 for location in ("a", "b")
             ),

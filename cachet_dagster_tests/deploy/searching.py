@@ -9,7 +9,7 @@ from typing import Any
 
 from cachet_dagster_tests.warehouse.postgres import PostgresServer
 
-from .cluster import Cluster
+from .cluster import Deployment
 
 EVERYTHING = """
 {
@@ -48,7 +48,7 @@ query logs($run: ID!) { logsForRun(runId: $run) { __typename ... on EventConnect
 """
 
 
-def answers(cluster: Cluster, runs: list[str]) -> Iterator[tuple[str, bytes]]:
+def answers(cluster: Deployment, runs: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield what was asked of the web server, and its answer; an AssertionError where it has not taken the query."""
     for name, query, variables in [
         ("everything", EVERYTHING, {}),

@@ -1,160 +1,89 @@
-"""The image's build, step by step in folders of the tests' own: there is no container engine where they run.
-
-COPY copies, RUN runs in an empty virtual environment, and CMD is started and asked whether it is healthy. What is
-left out is the base image, the user, and everything that only a container has.
-"""
+"""The image, by a real build: what is in it, as whom it runs, and how it starts and ends."""
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
+import time
 
 import pytest
 
-from .cluster import DEPLOY, free_port, until
+from .engine import PYTHON_IMAGE, Engine
+from .images import PAGES_IMAGE
+from .pages import SECRETS
 
-pytestmark = pytest.mark.deploy
+pytestmark = pytest.mark.containers
 
-CONTEXT = DEPLOY.parent
-
-
-@dataclass
-class Build:
-    """A build of the Dockerfile's first stage in a folder that stands for `/`.
-
-    Attributes:
-        root: That folder; the virtual environment that stands for the base image's Python is beside it.
-        directory: The working directory.
-        environment: What ENV has set.
-        command: What CMD has said.
-        ran: The commands of RUN.
-    """
-
-    root: Path
-    directory: Path = field(init=False)
-    environment: dict[str, str] = field(default_factory=dict)
-    command: list[str] = field(default_factory=list)
-    ran: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.directory = self.root
-        self.python = self.root.parent / "python"
-        subprocess.run([sys.executable, "-m", "venv", self.python], check=True)
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The variables of a process in it; nothing of this project's environment."""
-        kept = ("HOME", "TMPDIR", "PIP_", "UV_", "SSL_", "LANG")
-        mine = {name: value for name, value in os.environ.items() if name.startswith(kept)}
-        return {**mine, **self.environment, "PATH": f"{self.python / 'bin'}:/usr/bin:/bin"}
-
-    def inside(self, path: str) -> Path:
-        """Return where a path of the image is."""
-        return self.root / path.lstrip("/") if path.startswith("/") else self.directory / path
-
-    def translated(self, text: str) -> str:
-        """Return a command with the image's own folders as they are here."""
-        for folder in ("/src", "/opt"):
-            text = text.replace(f"{folder}/", f"{self.root}{folder}/").replace(
-                f"'{folder}[", f"'{self.root}{folder}["
-            )
-        return text
-
-    def step(self, instruction: str, rest: str) -> None:
-        """Carry out one instruction."""
-        if instruction == "COPY":
-            *sources, target = shlex.split(rest)
-            for source in sources:
-                self._copy(CONTEXT / source, self.inside(target), into=target.endswith("/"))
-        elif instruction == "RUN":
-            self.ran.append(rest)
-            done = subprocess.run(
-                self.translated(rest), shell=True, cwd=self.directory, env=self.variables,
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, (rest, done.stdout[-2000:], done.stderr[-4000:])
-        elif instruction == "WORKDIR":
-            self.directory = self.inside(rest)
-            self.directory.mkdir(parents=True, exist_ok=True)
-        elif instruction == "ENV":
-            self.environment.update(pair.split("=", 1) for pair in shlex.split(rest))
-        elif instruction == "CMD":
-            self.command = json.loads(rest)
-        else:
-            assert instruction in ("FROM", "USER", "EXPOSE"), f"{instruction} is not carried out here"
-
-    def _copy(self, source: Path, target: Path, *, into: bool) -> None:
-        ignored = shutil.ignore_patterns("__pycache__")
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=ignored, dirs_exist_ok=True)
-        else:
-            place = target / source.name if into else target
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, place)
-
-
-def first_stage() -> list[tuple[str, str]]:
-    """Return the instructions of the Dockerfile up to its second FROM."""
-    lines = (DEPLOY / "kubernetes" / "Dockerfile").read_text().splitlines()
-    steps = [line.split(" ", 1) for line in lines if line.strip() and not line.startswith("#")]
-    second = [number for number, step in enumerate(steps) if step[0] == "FROM"][1]
-    return [(step[0], step[1]) for step in steps[:second]]
+SERVER = "image-server"
+HARDENED = ["--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp", "--cap-drop", "all",
+            "--security-opt", "no-new-privileges"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory) -> Build:
-    made = Build(tmp_path_factory.mktemp("image") / "root")
-    for instruction, rest in first_stage():
-        made.step(instruction, rest)
-    return made
+def server(images: Engine):
+    """Return the seconds until a code server is healthy; its container may write to /tmp alone."""
+    began = time.monotonic()
+    images.podman("run", "--detach", "--name", SERVER, *HARDENED, "--env", "STATUS_PAGES=a", PAGES_IMAGE)
+    images.until(SERVER, "the code server is healthy", lambda: images.is_healthy(SERVER))
+    yield time.monotonic() - began
+    images.podman("rm", "--force", SERVER)
 
 
-def test_every_step_succeeds_and_the_definitions_load_in_what_it_makes(build):
-    assert [step.split()[0] for step in build.ran] == ["pip", "dagster"]
-    assert "definitions validate" in build.ran[1]
-
-
-def test_the_code_location_has_no_web_server_and_no_tools_of_developers(build):
-    packages = subprocess.run(
-        [build.python / "bin/pip", "list", "--format", "json"], capture_output=True, text=True, check=True
+def test_a_code_server_starts_as_user_1000_on_a_read_only_root_with_no_rights(images, server):
+    described = images.container(SERVER)
+    identity = images.podman("exec", SERVER, "id", "-u")
+    tries = (
+        "for file in /x /etc/x /opt/pages/x /src/x $HOME/x; do touch $file && echo $file; done 2>/dev/null"
     )
-    names = {package["name"] for package in json.loads(packages.stdout)}
+    written = images.podman("exec", SERVER, "sh", "-c", tries)
+    processes = images.podman("exec", SERVER, "python", "-c", "print(open('/proc/self/status').read())")
+
+    print(f"\nhealthy after {server:.1f} s")
+    assert server < 60
+    assert identity == "1000"
+    assert described["HostConfig"]["ReadonlyRootfs"]
+    assert written == "/tmp/x"
+    assert "CapEff:\t0000000000000000" in processes
+
+
+def test_sigterm_ends_it_at_once_and_well(images, server):
+    images.podman("run", "--detach", "--name", "ends", *HARDENED, PAGES_IMAGE)
+    images.until("ends", "the code server is healthy", lambda: images.is_healthy("ends"))
+    began = time.monotonic()
+
+    images.podman("stop", "--time", "30", "ends")
+
+    seconds, state = time.monotonic() - began, images.container("ends")["State"]
+    images.podman("rm", "--force", "ends")
+    assert (state["ExitCode"], state["OOMKilled"]) == (0, False)
+    assert seconds < 15
+
+
+def test_the_code_location_has_no_web_server_and_no_tools_of_developers(images):
+    listed = images.podman("run", "--rm", PAGES_IMAGE, "pip", "list", "--format", "freeze")
+    names = {line.partition("==")[0].partition(" @")[0] for line in listed.splitlines()}
 
     assert {"cachet_dagster", "dagster-postgres", "dagster-k8s"} <= names
     assert not names & {"dagster-webserver", "uvicorn", "starlette", "pytest", "playwright", "marimo"}
 
 
-def test_its_command_is_a_code_server_that_answers_its_health_check(build):
-    port = str(free_port())
-    command = [
-        port if part == "4000" else "127.0.0.1" if part == "0.0.0.0" else part for part in build.command
-    ]
-    environment = {**build.variables, "STATUS_PAGES": "a", "HOME": str(build.root)}
-    log = build.root / "server.log"
+def test_no_layer_holds_a_token_an_index_or_a_certificate_of_the_machine_that_built_it(images):
+    unwanted = {secret.encode() for secret in SECRETS.values()} | images.machines_own()
+    below = sum(1 for _ in images.layers(PYTHON_IMAGE))
+    written, found, sizes = set(), set(), []
 
-    with log.open("wb") as printed:
-        server = subprocess.Popen(
-            [build.python / "bin" / command[0], *command[1:]],
-            cwd=build.directory, env=environment, stdout=printed, stderr=printed,
-        )  # fmt: skip
-        try:
-            check = [build.python / "bin/dagster", "api", "grpc-health-check", "-p", port]
-            until(
-                "the code server is healthy",
-                lambda: (
-                    server.poll() is None
-                    and subprocess.run(check, env=environment, check=False).returncode == 0
-                ),
-                within=120,
-            )
-        finally:
-            server.terminate()
-            server.wait(30)
+    for layer in images.layers(PAGES_IMAGE):
+        sizes.append(0)
+        for entry, content in layer:
+            sizes[-1] += entry.size / 1e6
+            found |= {(entry.name, text) for text in unwanted if text in content}
+            if len(sizes) > below and not entry.isdir():
+                written.add(next((place for place in PLACES if entry.name.startswith(place)), entry.name))
 
-    assert b"Started Dagster code server for module status_pages.definitions" in log.read_bytes()
+    print(f"\nMB of each layer: {[round(size) for size in sizes]}, together {sum(sizes):.0f}")
+    assert len(unwanted) >= 2
+    assert found == set()
+    assert written == set(PLACES)
+    assert sum(sizes) < 1000
+
+
+PLACES = ("usr/local/lib/python3", "usr/local/bin/", "src/", "opt/pages/")
+"""Where the build writes."""

@@ -7,6 +7,7 @@ Dagster's chart comes from a registry of charts alone, so that it is not rendere
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def valid(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def job_of(location: str, folder: Path) -> dict[str, Any]:
-    """Return the Job that the launcher starts for a run of a location."""
+def job_of(
+    location: str, folder: Path, image: str | None = None, command: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the Job that the launcher starts for a run of a location, or of another image than its own."""
     deployment, config = LOCATIONS[location], VALUES["runLauncher"]["config"]["k8sRunLauncher"]
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(NOWHERE)
@@ -73,8 +76,10 @@ def job_of(location: str, folder: Path) -> dict[str, Any]:
         "env": deployment["env"],
         "env_secrets": [secret["name"] for secret in deployment["envSecrets"]],
         "resources": deployment["resources"],
+        "volumes": deployment["volumes"],
+        "volume_mounts": deployment["volumeMounts"],
     }
-    image = "{repository}:{tag}".format(**deployment["image"])
+    image = image or "{repository}:{tag}".format(**deployment["image"])
     origin = RepositoryPythonOrigin(
         executable_path="python",
         code_pointer=ModuleCodePointer("status_pages.definitions", "defs"),
@@ -85,7 +90,7 @@ def job_of(location: str, folder: Path) -> dict[str, Any]:
     context = K8sContainerContext.create_for_run(run, launcher, include_run_tags=True)
     job = construct_dagster_k8s_job(
         job_config=context.get_k8s_job_config(job_image=image, run_launcher=launcher),
-        args=["dagster", "api", "execute_run"],
+        args=[*command] or ["dagster", "api", "execute_run"],
         job_name="dagster-run-1",
         pod_name="dagster-run-1",
         component="run_worker",
@@ -94,29 +99,32 @@ def job_of(location: str, folder: Path) -> dict[str, Any]:
     return kubernetes.client.ApiClient().sanitize_for_serialization(job)
 
 
-def deployment_of(location: str) -> dict[str, Any]:
-    """Return a Deployment with what the chart passes on of a location as it is."""
+def deployment_of(location: str, image: str | None = None) -> dict[str, Any]:
+    """Return a Deployment as the chart's template makes it of a location, or of another image than its own."""
     deployment = LOCATIONS[location]
+    port = str(deployment["port"])
+    password = {"name": VALUES["global"]["postgresqlSecretName"], "key": "postgresql-password"}
     container = {
         "name": "dagster-user-deployments",
-        "image": "{repository}:{tag}".format(**deployment["image"]),
+        "image": image or "{repository}:{tag}".format(**deployment["image"]),
         "imagePullPolicy": deployment["image"]["pullPolicy"],
-        "command": ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", str(deployment["port"])],
-        "args": deployment["dagsterApiGrpcArgs"],
-        "ports": [{"containerPort": deployment["port"]}],
-        "env": deployment["env"],
+        "args": ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", port, *deployment["dagsterApiGrpcArgs"]],
+        "env": [{"name": "DAGSTER_PG_PASSWORD", "valueFrom": {"secretKeyRef": password}}, *deployment["env"]],
         "envFrom": [{"secretRef": secret} for secret in deployment["envSecrets"]],
         "resources": deployment["resources"],
         "securityContext": deployment["securityContext"],
+        "volumeMounts": deployment["volumeMounts"],
+        "readinessProbe": {"exec": {"command": ["dagster", "api", "grpc-health-check", "-p", port]}},
     }
     labels = {"app": location}
+    pod = {"containers": [container], "volumes": deployment["volumes"]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": location},
         "spec": {
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
 
@@ -184,6 +192,30 @@ def test_dagster_takes_the_instances_settings_and_both_engines_keep_a_page_to_on
         assert settings["concurrency"]["pools"] == {"default_limit": 1, "granularity": "run"}
         assert settings["run_monitoring"]["enabled"]
         assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
+
+
+def test_where_each_run_is_a_container_only_the_launcher_is_other_and_bounds_a_run():
+    hosts, containers = (
+        yaml.safe_load((DEPLOY / name).read_text())
+        for name in ("hosts/dagster.yaml", "compose/run-containers/dagster.yaml")
+    )
+    bounds = containers["run_launcher"]["config"]["container_kwargs"]
+
+    assert {name: value for name, value in hosts.items() if containers[name] != value} == {
+        "run_launcher": hosts["run_launcher"]
+    }
+    assert {"mem_limit", "nano_cpus", "read_only", "cap_drop"} <= set(bounds)
+
+
+def test_web_server_daemon_locations_and_runs_have_a_security_context():
+    launcher = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    contexts = [each["securityContext"] for each in (
+        *LOCATIONS.values(), launcher, VALUES["dagsterWebserver"], VALUES["dagsterDaemon"],
+    )]  # fmt: skip
+
+    for context in contexts:
+        assert (context["runAsNonRoot"], context["runAsUser"]) == (True, 1000)
+        assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]})
 
 
 def test_secrets_are_references_and_no_file_holds_one():

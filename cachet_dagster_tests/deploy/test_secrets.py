@@ -15,7 +15,7 @@ from cachet_dagster_tests.status_page.dagster_runs import QUIET
 from cachet_dagster_tests.warehouse.postgres import PASSWORD, postgres_server
 
 from .cluster import Cluster, cluster, until
-from .pages import SECRETS, Page, served
+from .pages import SECRETS, Page, divided, served
 from .searching import answers, cells
 
 pytestmark = pytest.mark.deploy
@@ -34,24 +34,23 @@ def load(page: Page, hosts: Cluster) -> None:
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory):
     """Return hosts whose web server shows two pages that were loaded, one from a server that tells the token."""
-    with postgres_server(max_connections="200") as postgres, served(4) as pages:
-        divided = {
-            location: {page.name: page.attributes for page in pages.values() if page.location == location}
-            for location in ("a", "b")
-        }
-        with cluster(tmp_path_factory.mktemp("secrets"), postgres, divided, SECRETS) as made:
-            made.start("a", "b")
-            os.environ.update(made.environment)
-            for name in ("a_two", "b_part"):
-                load(pages[name], made)
-            made.start("web")
-            until("the web server answers", made.web_is_up, within=240)
-            until(
-                "it knows both locations",
-                lambda: made.graphql(LOCATIONS).count(b'"RepositoryLocation"') == 2,
-                within=240,
-            )
-            yield made
+    with (
+        postgres_server(max_connections="200") as postgres,
+        served(4) as pages,
+        cluster(tmp_path_factory.mktemp("secrets"), postgres, divided(pages), SECRETS) as made,
+    ):
+        made.start("a", "b")
+        os.environ.update(made.environment)
+        for name in ("a_two", "b_part"):
+            load(pages[name], made)
+        made.start("web")
+        until("the web server answers", made.web_is_up, within=240)
+        until(
+            "it knows both locations",
+            lambda: made.graphql(LOCATIONS).count(b'"RepositoryLocation"') == 2,
+            within=240,
+        )
+        yield made
 
 
 LOCATIONS = (
