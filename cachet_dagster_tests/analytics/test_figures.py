@@ -247,7 +247,7 @@ def merged_by_month(spans: list[tuple[datetime, datetime]]) -> dict[date, float]
     return seconds
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pages(), st.sampled_from(ZONES))
 def test_time_is_tiled_bounds_hold_and_days_sum_to_months(rows, zone):
     models = Models(rows, as_of=AS_OF, time_zone=zone)

@@ -27,6 +27,8 @@ from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from . import project_child
 from .dg_commands import dg
 
+pytestmark = pytest.mark.slow
+
 TYPE = "cachet_dagster.StatusPageComponent"
 PROJECT = Path(cachet_dagster.__file__).parents[1]
 SECRET = DEMO_TOKEN.partition("|")[2]

@@ -18,6 +18,8 @@ from cachet_dagster import StatusPage, page_definitions
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.status_page.partitions import metric_keys
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 HELD = """
 SELECT (SELECT count(*) FROM incidents), (SELECT count(*) FROM incident_updates), (SELECT count(*) FROM components),

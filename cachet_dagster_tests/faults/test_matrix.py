@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,18 @@ def everything_said(error: BaseException) -> str:
     return "\n".join(said)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.group}: {case.what}".replace("/", " "))
+def of_each_kind_one() -> Iterator[Any]:
+    """Yield the cases; those that are like another in kind, in what is sent and in what is kept are slow."""
+    kinds = set()
+    for case in CASES:
+        kind = (case.group, case.asked, case.after)
+        yield pytest.param(case, marks=pytest.mark.slow) if kind in kinds else case
+        kinds.add(kind)
+
+
+@pytest.mark.parametrize(
+    "case", of_each_kind_one(), ids=lambda case: f"{case.group}: {case.what}".replace("/", " ")
+)
 def test_a_fault_keeps_its_promise(
     case: Case,
     database: Database,

@@ -11,6 +11,7 @@ from dagster import AssetKey, Definitions, materialize
 from dagster_duckdb import DuckDBResource
 from pydantic import SecretStr
 
+from cachet_dagster.demo import DEMO_TOKEN
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.status_page.definitions import page_definitions
@@ -30,13 +31,14 @@ def admin_server(serve):
 
 
 @pytest.fixture
-def project(tmp_path, admin_server):
+def project(tmp_path, small_server):
+    """Return a project of the small page, into which nothing is loaded."""
+    return Project(tmp_path, small_server.url, DEMO_TOKEN)
+
+
+def test_the_recorded_page_lands_cell_by_cell_and_again_with_fewer_requests(tmp_path, admin_server):
     server, token = admin_server
-    return Project(tmp_path, server.url, token)
-
-
-def test_the_recorded_page_lands_cell_by_cell_for_an_administrator(project, admin_server):
-    server, _token = admin_server
+    project = Project(tmp_path, server.url, token)
 
     tables = project.load_tables()
     points = project.load_points()
@@ -50,8 +52,17 @@ def test_the_recorded_page_lands_cell_by_cell_for_an_administrator(project, admi
     }
     assert counts == {"incidents": 222, "components": 97, "metric_points": 1250, "subscribers": 130}
     assert server.request_count <= 150
+    server.clear_requests()
+
+    project.load_tables()
+    project.load_points()
+
+    with project.opened() as connection:
+        assert differences(connection, "admin") == []
+    assert server.request_count <= 60
 
 
+@pytest.mark.slow
 def test_a_guest_gets_all_public_rows_and_is_told_why_there_are_no_subscribers(tmp_path, admin_server):
     server, _token = admin_server
     project = Project(tmp_path, server.url, GUEST)
@@ -64,20 +75,6 @@ def test_a_guest_gets_all_public_rows_and_is_told_why_there_are_no_subscribers(t
         assert differences(connection, "guest") == []
     assert "subscribers" not in materialized(tables)
     assert project.count("metric_points") == 1000
-
-
-def test_loading_again_duplicates_nothing_and_asks_less(project, admin_server):
-    server, _token = admin_server
-    project.load_tables()
-    project.load_points()
-    server.clear_requests()
-
-    project.load_tables()
-    project.load_points()
-
-    with project.opened() as connection:
-        assert differences(connection, "admin") == []
-    assert server.request_count <= 60
 
 
 @pytest.mark.parametrize("table", ["incidents", "incidents_by_id", "incident_updates", "schedule_components"])
@@ -102,7 +99,12 @@ def test_tables_of_one_endpoint_are_loaded_and_recorded_together(project):
     assert set(materialized(result)) == {"incidents", "incident_updates"}
 
 
-def test_an_endpoint_that_the_server_does_not_offer_is_recorded_and_its_table_is_empty(project):
+def test_an_endpoint_that_the_server_does_not_offer_is_recorded_and_its_table_is_empty(
+    tmp_path, admin_server
+):
+    server, token = admin_server
+    project = Project(tmp_path, server.url, token)
+
     result = project.load_tables("dashboards")
 
     assert result.success
@@ -110,48 +112,43 @@ def test_an_endpoint_that_the_server_does_not_offer_is_recorded_and_its_table_is
     assert project.count("dashboards") == 0
 
 
-def test_full_refresh_asks_for_every_row_by_id(project, admin_server):
-    server, _token = admin_server
-    project.load_tables()
-    server.clear_requests()
+def test_full_refresh_asks_for_every_row_by_id(loaded, small_server):
+    small_server.clear_requests()
 
-    project.load_tables("incidents_by_id", "components_by_id", full_refresh=True)
+    loaded.load_tables("incidents_by_id", "components_by_id", full_refresh=True)
 
-    asked = [path for path in server.paths if path.startswith(("/api/incidents/", "/api/components/"))]
-    assert len(asked) == 222 + 97
+    asked = [path for path in small_server.paths if path.startswith(("/api/incidents/", "/api/components/"))]
+    assert len(asked) == 7 + 4
 
 
-def test_named_ids_are_asked_for(project, admin_server):
-    server, _token = admin_server
-    project.load_tables()
-    server.clear_requests()
+def test_named_ids_are_asked_for(loaded, small_server):
+    small_server.clear_requests()
 
-    project.load_tables("components_by_id", component_ids=[1, 4])
+    loaded.load_tables("components_by_id", component_ids=[1, 4])
 
-    assert {"/api/components/1", "/api/components/4"} <= set(server.paths)
+    assert {"/api/components/1", "/api/components/4"} <= set(small_server.paths)
 
 
-def test_every_metric_seen_becomes_a_partition_and_a_deleted_one_stops_being_one(project, admin_server):
-    server, _token = admin_server
+def test_every_metric_seen_becomes_a_partition_and_a_deleted_one_stops_being_one(project, small_server):
     project.load_tables("metrics")
     seen = list(project.keys())
 
-    server.world.delete("metrics", 6)
+    small_server.world.delete("metrics", 2)
     project.load_tables("metrics")
 
-    assert seen == ["1", "2", "3", "4", "6"]
-    assert list(project.keys()) == ["1", "2", "3", "4"]
+    assert seen == ["1", "2", "3"]
+    assert list(project.keys()) == ["1", "3"]
 
 
 def test_each_partition_of_a_range_gets_one_event_with_its_own_metadata(project):
     project.load_tables("metrics")
 
-    result = project.load_points(["2", "4"])
+    result = project.load_points(["2", "3"])
 
     events = materialized(result)
-    assert set(events) == {"metric_points/2", "metric_points/3", "metric_points/4"}
-    assert [events[name]["dagster/partition_row_count"] for name in sorted(events)] == [250, 250, 250]
-    assert all(events[name]["rows_new"] == 250 and events[name]["last_values"] for name in events)
+    assert set(events) == {"metric_points/2", "metric_points/3"}
+    assert [events[name]["dagster/partition_row_count"] for name in sorted(events)] == [6, 6]
+    assert all(events[name]["rows_new"] == 6 and events[name]["last_values"] for name in events)
 
 
 def test_a_metric_that_does_not_exist_is_named_and_the_others_are_loaded(project):
@@ -163,54 +160,44 @@ def test_a_metric_that_does_not_exist_is_named_and_the_others_are_loaded(project
     assert not result.success
     assert failure(result).count("Cachet shows no") == 1
     assert "Cachet shows no metrics 998, 999, to this token at least" in failure(result)
-    assert project.count("metric_points") == 1250
+    assert project.count("metric_points") == 18
 
 
-def test_a_full_refresh_of_points_removes_what_cachet_deleted(project, admin_server):
-    server, _token = admin_server
-    project.load_tables("metrics")
-    project.load_points()
-    for point in list(server.world.ids("metric_points", metric_id=2))[:10]:
-        server.world.delete("metric_points", point)
-    for point in list(server.world.ids("metric_points", metric_id=3)):
-        server.world.delete("metric_points", point)
-    kept = project.load_points()
+def test_a_full_refresh_of_points_removes_what_cachet_deleted(loaded, small_server):
+    for point in small_server.world.ids("metric_points", metric_id=2)[:2]:
+        small_server.world.delete("metric_points", point)
+    for point in small_server.world.ids("metric_points", metric_id=3):
+        small_server.world.delete("metric_points", point)
 
-    refreshed = project.load_points(full_refresh=True, accept_loss=True)
+    refreshed = loaded.load_points(full_refresh=True, accept_loss=True)
 
-    assert materialized(kept)["metric_points/2"]["dagster/partition_row_count"] == 250
-    assert materialized(refreshed)["metric_points/2"]["dagster/partition_row_count"] == 240
+    assert materialized(refreshed)["metric_points/2"]["dagster/partition_row_count"] == 4
     assert materialized(refreshed)["metric_points/3"]["dagster/partition_row_count"] == 0
-    assert materialized(refreshed)["metric_points/2"]["rows_deleted"] == 10
+    assert materialized(refreshed)["metric_points/2"]["rows_deleted"] == 2
 
 
-def test_points_of_a_deleted_metric_are_kept_until_they_are_pruned(project, admin_server):
-    server, _token = admin_server
-    project.load_tables("metrics")
-    project.load_points()
-    server.world.delete("metrics", 6)
-    project.load_tables("metrics")
+def test_points_of_a_deleted_metric_are_kept_until_they_are_pruned(loaded, small_server):
+    small_server.world.delete("metrics", 3)
+    loaded.load_tables("metrics")
 
-    project.load_points()
-    kept = project.count("metric_points")
-    project.load_points(prune=True)
+    loaded.load_points()
+    kept = loaded.count("metric_points")
+    loaded.load_points(prune=True)
 
-    assert (kept, project.count("metric_points")) == (1250, 1000)
+    assert (kept, loaded.count("metric_points")) == (18, 12)
 
 
-def test_a_token_that_cachet_does_not_know_fails_the_run_before_anything_is_lost(tmp_path, admin_server):
-    server, token = admin_server
-    good = Project(tmp_path, server.url, token)
-    good.load_tables()
-    bad = Project(tmp_path, server.url, "not-a-token")
+def test_a_token_that_cachet_does_not_know_fails_the_run_before_anything_is_lost(
+    loaded, small_server, tmp_path
+):
+    bad = Project(tmp_path, small_server.url, "not-a-token")
 
     result = bad.load_tables("incidents", "components")
 
     assert not result.success
     assert "does not know the API token" in failure(result)
     assert "CACHET_API_TOKEN" in failure(result)
-    with good.opened() as connection:
-        assert connection.execute("SELECT count(*) FROM cachet_data.incidents").fetchall() == [(222,)]
+    assert loaded.count("incidents") == 7
 
 
 def test_without_a_cachet_the_demo_lands_in_a_database_of_its_own(tmp_path):
@@ -260,7 +247,7 @@ def test_a_metric_named_twice_is_loaded_once(project):
         )
 
         assert sorted(materialized(loaded)) == ["metric_points/1", "metric_points/2"]
-        assert project.rows("SELECT count(*), count(DISTINCT id) FROM metric_points") == [(500, 500)]
+        assert project.rows("SELECT count(*), count(DISTINCT id) FROM metric_points") == [(12, 12)]
 
 
 def test_a_partition_that_is_no_metric_stops_nothing_and_the_next_sync_drops_it(project):
@@ -271,7 +258,7 @@ def test_a_partition_that_is_no_metric_stops_nothing_and_the_next_sync_drops_it(
     points = project.load_points(["1", "by hand"])
 
     assert failure(points).startswith("'by hand' is no metric's id: remove that partition.")
-    assert len(materialized(points)) == 5
+    assert len(materialized(points)) == 3
     tables = project.load_tables("metrics")
     assert tables.success
     assert project.instance.get_dynamic_partitions("cachet_metric_id") == metrics
@@ -285,7 +272,7 @@ def test_partitions_that_cannot_be_made_cost_no_load(project):
 
     assert "The partitions of metric_points are as they were" in failure(result)
     assert sorted(materialized(result)) == ["components", "metrics"]
-    assert project.count("metrics") == 5
+    assert project.count("metrics") == 3
 
 
 def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
@@ -298,7 +285,9 @@ def test_what_is_not_loaded_is_observed_with_the_reason(tmp_path, admin_server):
     assert seen.asset_observation.metadata["what_happened"].value == "refused: the server wants an API token"
 
 
-def test_the_guides_asset_of_ones_own_reads_what_was_loaded(project):
+def test_the_guides_asset_of_ones_own_reads_what_was_loaded(tmp_path, admin_server):
+    server, token = admin_server
+    project = Project(tmp_path, server.url, token)
     project.load_tables("incidents")
     (sample,) = re.findall(r"```python\n(# mine.py.*?)```", GUIDE.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
