@@ -314,7 +314,7 @@ def _time(name: str, at: datetime | None) -> dict[str, MetadataValue]:
 def _sentences(failed: Mapping[int, CachetError]) -> list[str]:
     """Return why metrics failed, once for those for which it is the same but for its numbers, with their ids."""
     alike: dict[str, dict[int, str]] = {}
-    for metric_id, error in failed.items():
+    for metric_id, error in sorted(failed.items()):
         sentence = str(error).replace(f"metric {metric_id}", _METRIC)
         # Counts may differ; what stands in brackets, such as the server's status, tells what happened.
         alike.setdefault(re.sub(r"(?<![(\d,.])\d[\d,]*", "", sentence), {})[metric_id] = sentence

@@ -17,6 +17,8 @@ from cachet_dagster_tests.truth import RECORDED_AT, tables
 
 pytest.importorskip("marimo", reason="the extra `show` brings marimo")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

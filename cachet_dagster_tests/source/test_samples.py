@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import duckdb
+import pytest
 
 import cachet_dagster
 from cachet_dagster.demo import World
@@ -16,6 +17,8 @@ from cachet_dagster_tests.conftest import ADMIN, Serve
 from cachet_dagster_tests.processes import python
 
 PACKAGE = Path(cachet_dagster.__file__).parent
+pytestmark = pytest.mark.slow
+
 ADDRESS = "https://status.example.com"
 
 

@@ -200,6 +200,7 @@ def test_a_token_that_cachet_does_not_know_fails_the_run_before_anything_is_lost
     assert loaded.count("incidents") == 7
 
 
+@pytest.mark.slow
 def test_without_a_cachet_the_demo_lands_in_a_database_of_its_own(tmp_path):
     project = Project(tmp_path, None)
 

@@ -283,6 +283,7 @@ def test_what_a_check_found_is_kept_where_dagster_keeps_its_runs(tmp_path, serve
     assert {kept[key].status.value for key in keys} == {"SUCCEEDED"}
 
 
+@pytest.mark.slow
 def test_a_guests_load_breaks_nothing_but_links_and_leaves_the_checks_of_subscribers_open(new_page, serve):
     page = new_page(serve(), None)
 
@@ -299,7 +300,7 @@ def test_a_guests_load_breaks_nothing_but_links_and_leaves_the_checks_of_subscri
     [
         (DEMO_TOKEN, set()),
         # One component of the demo is in a group that guests do not see.
-        (None, {("incident_components", "consistent")}),
+        pytest.param(None, {("incident_components", "consistent")}, marks=pytest.mark.slow),
     ],
     ids=["administrator", "guest"],
 )

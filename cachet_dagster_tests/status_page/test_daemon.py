@@ -77,6 +77,7 @@ def rounds(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_the_first_round_requests_a_sync_and_the_points_of_the_new_metrics(rounds):
     points = rounds.first["cachet_metric_points"]
 
@@ -86,15 +87,18 @@ def test_the_first_round_requests_a_sync_and_the_points_of_the_new_metrics(round
     assert rounds.first["cachet_sync"]["cachet/changed"] == "first look"
 
 
+@pytest.mark.slow
 def test_a_round_that_is_repeated_before_the_cursors_were_saved_requests_nothing_again(rounds):
     assert rounds.repeated == {}
 
 
+@pytest.mark.slow
 def test_the_points_follow_a_sync_although_one_of_its_endpoints_failed(rounds):
     assert rounds.ended == "FAILURE"
     assert rounds.after["cachet_all_points"]["dagster/run_key"] == rounds.sync
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_posted_to_the_webhook_once_with_its_reason_and_without_the_token(rounds):
     (posted,) = rounds.posts
     post = json.loads(posted)

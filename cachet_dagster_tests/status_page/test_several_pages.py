@@ -102,6 +102,7 @@ def five(tmp_path_factory):
         )
 
 
+@pytest.mark.slow
 def test_each_page_equals_its_server_cell_by_cell_in_one_file_and_in_several(five):
     with duckdb.connect(str(five.folder / "shared.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -113,6 +114,7 @@ def test_each_page_equals_its_server_cell_by_cell_in_one_file_and_in_several(fiv
     assert two == []
 
 
+@pytest.mark.slow
 def test_a_page_that_changed_with_each_request_equals_its_server_once_it_has_stopped(five):
     with duckdb.connect(str(five.folder / "changing.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -122,10 +124,12 @@ def test_a_page_that_changed_with_each_request_equals_its_server_once_it_has_sto
     assert five.changed > 10
 
 
+@pytest.mark.slow
 def test_the_page_that_is_down_is_red_alone(five):
     assert five.success == {"admin": True, "guest": True, "two": True, "down": False, "changing": True}
 
 
+@pytest.mark.slow
 def test_a_pages_sensor_adds_its_own_partitions_and_only_those(five):
     pages = five.pages
     before = {name: list(metric_keys(each, pages.instance)) for name, each in pages.pages.items()}
@@ -139,6 +143,7 @@ def test_a_pages_sensor_adds_its_own_partitions_and_only_those(five):
     assert {request.job_name for request in requests["changing"]} == {"changing_metric_points"}
 
 
+@pytest.mark.slow
 def test_a_run_under_way_makes_its_own_page_wait_and_no_other(five):
     run = DagsterRun(job_name="admin_sync", status=DagsterRunStatus.STARTED)
     five.pages.instance.add_run(run)
@@ -150,6 +155,7 @@ def test_a_run_under_way_makes_its_own_page_wait_and_no_other(five):
     assert [request.job_name for request in looks.run_requests or ()] == ["guest_sync"]
 
 
+@pytest.mark.slow
 def test_the_webhook_speaks_of_this_pages_runs_only(five):
     instance, result = five.pages.instance, five.pages.run("down_sync")
     run = instance.get_run_by_id(result.run_id)

@@ -16,6 +16,7 @@ from .comparing import REPLACED, differences, rows
 from .proofs import a_page, killed_point_loads, killed_table_loads
 
 
+@pytest.mark.slow
 def test_a_load_killed_at_any_stage_leaves_each_table_before_or_after_and_the_next_run_ends_with_the_truth(
     tmp_path: Path,
 ) -> None:
@@ -25,6 +26,7 @@ def test_a_load_killed_at_any_stage_leaves_each_table_before_or_after_and_the_ne
     assert counted["differences"] == 0
 
 
+@pytest.mark.slow
 def test_points_killed_while_they_are_loaded_go_on_where_the_database_ends(tmp_path: Path) -> None:
     counted = killed_point_loads(tmp_path, 2, points=10_000, step_rows=2_000)
 
@@ -50,7 +52,7 @@ def a_long_page() -> World:
     return world
 
 
-@pytest.mark.parametrize("room", ["for nothing", "for a part"])
+@pytest.mark.parametrize("room", ["for nothing", pytest.param("for a part", marks=pytest.mark.slow)])
 def test_a_full_disk_is_said_in_words_and_costs_no_table(
     loaded: tuple[Path, int], tmp_path: Path, room: str
 ) -> None:

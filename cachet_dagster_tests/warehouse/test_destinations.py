@@ -299,6 +299,7 @@ def test_whoever_waits_for_another_load_is_told_so_and_gives_up_after_the_bound(
 
 
 @pytest.mark.places("duckdb", "postgres")
+@pytest.mark.slow
 def test_a_load_that_is_killed_leaves_each_table_as_it_was_or_as_it_is_now(
     place: Place, tmp_path: Path
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_load_that_is_killed_leaves_each_table_as_it_was_or_as_it_is_now(
 
 
 @pytest.mark.places("duckdb", "postgres")
+@pytest.mark.slow
 def test_loads_at_once_lose_double_and_mix_nothing(place: Place, tmp_path: Path) -> None:
     if place.destination == "duckdb":
         pytest.skip("many processes at once in test_turns.py")

@@ -45,6 +45,7 @@ def test_the_public_recipes_snippet_finds_the_rows_from_another_folder(loaded: P
     assert elsewhere(tmp_path, sys.executable, "-c", snippet).strip() == "7"
 
 
+@pytest.mark.slow
 def test_dlts_commands_tell_of_the_last_load_from_another_folder(loaded: Path, tmp_path: Path) -> None:
     command = str(Path(sys.executable).with_name("dlt"))
 

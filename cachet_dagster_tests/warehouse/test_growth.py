@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .proofs import many_syncs
+
+pytestmark = pytest.mark.slow
 
 
 def test_syncs_in_one_process_leave_nothing_behind_but_rows(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ class Watcher:
             time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_the_token_is_nowhere_after_runs_that_succeed_and_one_that_fails(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

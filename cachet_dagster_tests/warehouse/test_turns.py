@@ -26,6 +26,7 @@ from .comparing import rows
 from .proofs import many_processes
 
 
+@pytest.mark.slow
 def test_processes_that_load_an_absent_database_at_once_wait_their_turn_and_leave_exact_rows(
     tmp_path: Path,
 ) -> None:
