@@ -131,6 +131,8 @@ def test_a_cachet_2_lands_cell_by_cell_and_is_the_same_after_a_full_refresh(plac
 
 @no_matter_of_files
 def test_an_endpoint_that_fails_keeps_its_rows_and_the_others_are_loaded(place: Place) -> None:
+    if place.destination == "duckdb":
+        pytest.skip("under each fault in faults/test_matrix.py")
     world = small_world()
     with DemoServer(world, me=True) as server:
         load_page(settings_of(server), place.warehouse(), points=False)
@@ -181,6 +183,8 @@ def test_points_are_added_bumped_back_dated_deleted_and_pruned_as_on_the_server(
 
 @no_matter_of_files
 def test_texts_that_strangers_write_land_as_they_are_and_do_nothing(place: Place) -> None:
+    if place.destination == "duckdb":
+        pytest.skip("in test_untrusted.py")
     world = World.generate(incidents=1, components=len(HOSTILE), metrics=1, points=1)
     for number, text in enumerate(HOSTILE, 1):
         world.update("components", number, name=text, description=text)
@@ -257,6 +261,8 @@ def test_a_view_on_a_table_survives_its_replacement(place: Place) -> None:
 
 @no_matter_of_files
 def test_two_pages_share_a_destination_and_keep_out_of_each_others_dataset(place: Place) -> None:
+    if place.destination == "duckdb":
+        pytest.skip("in test_datasets.py")
     first, second = (
         Place(
             place.destination, {**place.options, "dataset": f"{page}_data", "pipeline_name": f"{page}_page"}
@@ -272,6 +278,8 @@ def test_two_pages_share_a_destination_and_keep_out_of_each_others_dataset(place
 
 @no_matter_of_files
 def test_what_loads_leave_behind_does_not_grow(place: Place) -> None:
+    if place.destination == "duckdb":
+        pytest.skip("in test_dlt_commands.py")
     for number in range(3):
         load(
             place.warehouse(keep_loads=1),
