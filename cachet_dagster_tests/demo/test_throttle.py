@@ -75,10 +75,10 @@ def test_an_unknown_route_is_not_counted_but_an_unknown_row_is(limited: DemoServ
 
 
 def test_who_waits_as_told_is_let_in() -> None:
-    with DemoServer(World(), rate_limit=1, rate_window=0.3) as server:
+    with DemoServer(World(), rate_limit=1, rate_window=2) as server:
         assert get(server, "/api/ping")[0] == 200
         status, headers, _ = get(server, "/api/ping")
-        assert (status, headers["retry-after"]) == (429, "1")
+        assert (status, headers["retry-after"] in ("1", "2")) == (429, True)
 
         time.sleep(int(headers["retry-after"]))
 

