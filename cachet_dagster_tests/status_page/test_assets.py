@@ -166,7 +166,7 @@ def test_a_metric_that_does_not_exist_is_named_and_the_others_are_loaded(project
 def test_a_full_refresh_of_points_removes_what_cachet_deleted(loaded, small_server):
     for point in small_server.world.ids("metric_points", metric_id=2)[:2]:
         small_server.world.delete("metric_points", point)
-    for point in small_server.world.ids("metric_points", metric_id=3):
+    for point in list(small_server.world.ids("metric_points", metric_id=3)):
         small_server.world.delete("metric_points", point)
 
     refreshed = loaded.load_points(full_refresh=True, accept_loss=True)
