@@ -28,6 +28,8 @@ def cachet_source(
     requests_per_minute: int | None = None,
     subscriber_emails: Emails = "keep",
     email_hash_key: dlt.TSecretStrValue | None = None,
+    basic_auth: dlt.TSecretStrValue | None = None,
+    headers: dlt.TSecretStrValue | None = None,
     by_id_days: float = 7.0,
     points_overlap: int = 1,
     ca_bundle: str | None = None,
@@ -57,6 +59,8 @@ def cachet_source(
         requests_per_minute: Cap on requests a minute, to leave room for others; None spends what is granted.
         subscriber_emails: "keep", "hash" (HMAC-SHA-256 of the lower-case address) or "omit".
         email_hash_key: Secret text of 16 characters or more, with which addresses are hashed.
+        basic_auth: "user:password" of a server in front of Cachet that asks for them.
+        headers: Further headers for what stands in front of Cachet: "Name: value; Other: value".
         by_id_days: Days for which a changed incident is asked for again.
         points_overlap: Pages of newest points read again at each load, since points change.
         ca_bundle: PEM file of a private CA.

@@ -138,6 +138,10 @@ class Refused(CachetError):
         self.status = status
 
 
+class Challenged(CachetError):
+    """Something in front of Cachet refused the request: a server that wants credentials, a firewall, a proxy."""
+
+
 class NotOffered(CachetError):
     """This server has no such route; not a failure for endpoints that not every Cachet has."""
 

@@ -22,6 +22,7 @@ from .details import ByIdRequest, recent_since, with_details
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import (
     CachetError,
+    Challenged,
     NotCachet,
     NotFound,
     NotOffered,
@@ -157,7 +158,7 @@ class CachetReader:
                     return api
                 if path == "ping" and data == "Pong!":
                     return api
-            except Refused:
+            except (Refused, Challenged):
                 raise
             except CachetError as error:
                 failed = failed or error

@@ -7,6 +7,7 @@ as a person pastes it: the page's address, with or without `/api`, with or witho
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,6 +35,18 @@ MIN_HASH_KEY = 16
 
 ApiVersion = Literal["auto", "2", "3"]
 Emails = Literal["keep", "hash", "omit"]
+
+# What a person pastes from a browser: pages of Cachet below its root.
+_PAGE_PATHS = re.compile(
+    r"/(api|dashboard|incidents|schedules|subscribers?|subscribe|auth/login|login|rss|atom)(/.*)?$"
+)
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_BREAK = re.compile(r"\n|;\s*(?=[A-Za-z0-9!#$%&'*+.^_`|~-]+:)")
+_OWN_HEADERS = {
+    "accept", "accept-encoding", "authorization", "connection", "content-length", "host", "transfer-encoding",
+    "x-cachet-token",
+}  # fmt: skip
 
 PositiveNumber = Annotated[float, Gt(0), Field(allow_inf_nan=False)]
 Number = Annotated[float, Ge(0), Field(allow_inf_nan=False)]
@@ -70,6 +83,14 @@ class CachetSettings(SettingsModel):
     )
     api_key: SecretStr | None = Field(
         default=None, description="API token; without one a guest reads, who sees public rows"
+    )
+    basic_auth: SecretStr | None = Field(
+        default=None,
+        description="`user:password` of a server in front of Cachet that asks for them (HTTP Basic)",
+    )
+    headers: SecretStr | None = Field(
+        default=None,
+        description="further headers for what stands in front of Cachet: `Name: value; Other: value`",
     )
     timezone: str = Field(
         default="UTC",
@@ -130,6 +151,34 @@ class CachetSettings(SettingsModel):
             )
         return SecretStr(token) if token else None
 
+    @field_validator("basic_auth")
+    @classmethod
+    def _credentials(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip() if value else ""
+        if text and (":" not in text or not text.isprintable()):
+            raise SettingsError(
+                "{basic_auth} is not a user name and a password", "Set {basic_auth} to user:password."
+            )
+        return SecretStr(text) if text else None
+
+    @field_validator("headers")
+    @classmethod
+    def _headers(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value().strip() if value else ""
+        for line in _header_lines(text):
+            name, colon, _ = line.partition(":")
+            if not (colon and _HEADER_NAME.fullmatch(name) and line.isascii() and line.isprintable()):
+                raise SettingsError(
+                    "{headers} holds something that is not a header",
+                    "Set {headers} to Name: value; Other: value.",
+                )
+            if name.lower() in _OWN_HEADERS:
+                raise SettingsError(
+                    f"{{headers}} holds {name}, which the client sets itself",
+                    "Leave it out; a token goes in {api_key}, a user name and password in {basic_auth}.",
+                )
+        return SecretStr(text) if text else None
+
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
@@ -172,8 +221,28 @@ class CachetSettings(SettingsModel):
         return self.api_key.get_secret_value() if self.api_key else None
 
     @property
+    def extra_headers(self) -> dict[str, str]:
+        """The further headers in clear, with that of the basic credentials."""
+        lines = _header_lines(self.headers.get_secret_value()) if self.headers else []
+        headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if self.basic_auth:
+            credentials = base64.b64encode(self.basic_auth.get_secret_value().encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        return headers
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every text that no message may repeat, longest first."""
+        token, basic = self.token or "", self.basic_auth.get_secret_value() if self.basic_auth else ""
+        headers = self.extra_headers.values()
+        # A server may repeat the token without its number (`1|…`), and credentials without their scheme or user.
+        parts = [token, token.partition("|")[2], basic, basic.partition(":")[2]]
+        parts += [*headers, *(value.partition(" ")[2] for value in headers)]
+        return sorted({part for part in parts if part}, key=len, reverse=True)
+
+    @property
     def origin(self) -> str:
-        """Scheme, host and port: the only place that the token is ever sent to."""
+        """Scheme, host and port: the only place that secrets are ever sent to."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -181,7 +250,8 @@ class CachetSettings(SettingsModel):
 def normalize_base_url(pasted: str) -> str:
     """Return the page's root (`https://host[:port][/path]`, no slash) of an address as a person pastes it.
 
-    `status.example.com`, `https://status.example.com/`, `…/api` and `…/api/v1/` give the same root.
+    `status.example.com`, `https://status.example.com/`, `…/api`, `…/api/v1/` and what a browser shows there, such as
+    `…/dashboard` or `…/incidents?page=2`, give the same root.
 
     Raises:
         SettingsError: It is not an http or https address.
@@ -200,9 +270,14 @@ def normalize_base_url(pasted: str) -> str:
         raise SettingsError(f"{pasted!r} is not an http or https address", remedy)
     if parts.username or parts.password:
         raise SettingsError("the address holds a user name or password", remedy)
-    path = re.sub(r"/api(/v1)?/*$", "", parts.path.rstrip("/") + "/").rstrip("/")
+    path = _PAGE_PATHS.sub("", parts.path.rstrip("/")).rstrip("/")
     netloc = f"[{host}]" if ":" in host else host
     return f"{parts.scheme.lower()}://{netloc}{f':{port}' if port else ''}{path}"
+
+
+def _header_lines(text: str) -> list[str]:
+    """Return the headers of a text, each `Name: value`: a line each, or separated by semicolons."""
+    return [line.strip() for line in _HEADER_BREAK.split(text) if line.strip()]
 
 
 def _explained(model: type[BaseModel], error: ValidationError) -> SettingsError:

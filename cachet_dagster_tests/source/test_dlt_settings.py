@@ -62,7 +62,7 @@ def test_what_is_secret_is_secret_to_dlt() -> None:
     }
     hints = cachet_source.ref.SPEC.get_resolvable_fields()
 
-    assert secret == {"api_key", "email_hash_key"}
+    assert secret == {"api_key", "email_hash_key", "basic_auth", "headers"}
     assert {name for name, hint in hints.items() if is_secret_hint(hint)} == secret
 
 
@@ -73,6 +73,8 @@ def _kinds(annotation: object) -> tuple[object, ...]:
 WRONG = {
     "base_url": "ftp://status.example.com",
     "api_key": "to\nken",
+    "basic_auth": "user",
+    "headers": "X-Zone",
     "timezone": "Mars/Olympus",
     "requests_per_minute": "0",
     "subscriber_emails": "hash",

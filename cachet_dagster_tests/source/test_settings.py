@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from cachet_dagster.source import CachetSettings
 from cachet_dagster.source.errors import CachetError, SettingsError, variable
-from cachet_dagster.source.settings import normalize_base_url
+from cachet_dagster.source.settings import _PAGE_PATHS, normalize_base_url
 
 some_label = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
 some_host = st.one_of(
     st.lists(some_label, min_size=1, max_size=3).map(".".join), st.just("127.0.0.1"), st.just("[::1]")
 )
-some_path = st.lists(some_label.filter(lambda name: name != "api"), max_size=2).map(
+some_path = st.lists(some_label.filter(lambda name: not _PAGE_PATHS.search(f"/{name}")), max_size=2).map(
     lambda parts: "".join(f"/{part}" for part in parts)
 )
 
@@ -27,7 +27,21 @@ some_path = st.lists(some_label.filter(lambda name: name != "api"), max_size=2).
     st.one_of(st.just(""), st.integers(1, 65535).map(lambda port: f":{port}")),
     some_path,
     st.sampled_from(["http://", "https://", "HTTPS://", ""]),
-    st.sampled_from(["", "/", "//", "/api", "/api/", "/api//", "/api/v1", "/api/v1/"]),
+    st.sampled_from(
+        [
+            "",
+            "/",
+            "//",
+            "/api",
+            "/api/",
+            "/api//",
+            "/api/v1/",
+            "/dashboard",
+            "/incidents/12",
+            "/schedules/3/",
+            "/rss",
+        ]
+    ),
     st.sampled_from(["", "?x=1", "#incidents"]),
     st.sampled_from(["", " ", "\n", "\t "]),
 )

@@ -98,7 +98,10 @@ class CachetClient:
                 headers={
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip",
+                    # Or a cache in front of Cachet may answer with rows of another time or of another viewer.
+                    "Cache-Control": "no-cache",
                     "User-Agent": "cachet_dagster",
+                    **settings.extra_headers,
                 },
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # aiohttp's own way with the environment would also send passwords of a .netrc.
@@ -145,12 +148,22 @@ class CachetClient:
         """
         api = api or self.api
         settings = self.settings
+        token = settings.token
+        if token and settings.basic_auth and api.header == "Authorization":
+            # Which API it is has to be found out first: Cachet 2 takes its token in another header.
+            if endpoint != "versions":
+                raise SettingsError(
+                    "Cachet 3 takes the token in the header in which {basic_auth} is sent",
+                    "Exempt /api from the password of the server in front and unset {basic_auth}, or unset {api_key} "
+                    "to load as a guest.",
+                )
+            token = None
         session = self._sessions.get(asyncio.get_running_loop())
         assert session is not None, "use the client as `async with client:`"
         async with session.slots:
             request = _Request(
                 URL(f"{settings.base_url}{api.root}/{path}").update_query(params),
-                api.auth(settings.token),
+                api.auth(token),
                 endpoint,
                 bucket,
                 attempts or settings.attempts,
@@ -270,10 +283,11 @@ class CachetClient:
         # The address compared is the very object that is requested, so that no two readings of it can differ.
         same = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
         if not same or target.user or target.password:
-            where = f"{target.scheme}://{target.host}" if target.host else "nowhere"
+            where = f"{target.origin()}" if target.host and target.scheme.startswith("http") else "nowhere"
             raise NotCachet(
                 f"{self.settings.origin} redirects to {where}, where the token is not sent",
-                "If that is your status page, set {base_url} to it.",
+                "If that is your status page, set {base_url} to it. If it is a sign-in page, let requests below /api "
+                "pass it, by this machine's address or by {headers}.",
                 endpoint,
             )
         return target
@@ -292,6 +306,18 @@ def _verification(settings: CachetSettings) -> ssl.SSLContext | bool:
 
 
 def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for an address."""
+    """Return the proxy that the environment names for an address, as curl reads it: without a scheme it is http."""
     parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    proxies = getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or proxy_bypass(parts.netloc):
+        return None
+    found = found if "://" in found else f"http://{found}"
+    scheme, host = urlsplit(found).scheme.lower(), urlsplit(found).hostname
+    if scheme not in ("http", "https") or not host:
+        raise SettingsError(
+            f"the environment names a proxy of kind {scheme}, which is not supported",
+            f"Set {parts.scheme.upper()}_PROXY to an http proxy such as http://proxy.example.com:3128, or add "
+            f"{parts.hostname} to NO_PROXY.",
+        )
+    return found

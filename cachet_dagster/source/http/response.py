@@ -12,11 +12,11 @@ from typing import Any
 import aiohttp
 import orjson
 
-from cachet_dagster.source.errors import CachetError, NotCachet, NotFound, NotOffered, Refused
+from cachet_dagster.source.errors import CachetError, Challenged, NotCachet, NotFound, NotOffered, Refused
 from cachet_dagster.source.settings import CachetSettings
 
 from .headers import retry_after, server_time
-from .transport import TransportError
+from .transport import TransportError, proxy_wants_credentials
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ def parse(
         TransportError: The request may be sent again.
         CachetError: The request would be answered in the same way again.
     """
+    challenge = _challenge(settings, endpoint, status, headers)
+    if challenge:
+        raise challenge
     if status >= 500:
         raise TransportError(
             f"the server fails ({status}{_quoted(_json_or_none(body), settings)})",
@@ -147,6 +150,36 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
+def _challenge(
+    settings: CachetSettings, endpoint: str, status: int, headers: Mapping[str, str]
+) -> Challenged | None:
+    """Return the error where something in front of Cachet refuses the request; None where it is Cachet's answer."""
+    scheme, _, realm = headers.get("WWW-Authenticate", "").partition(" ")
+    if status == 401 and scheme.lower() not in ("", "bearer"):
+        if settings.basic_auth:
+            what = "does not accept the user name and password"
+        else:
+            what = f"wants a user name and password ({scheme[:20]} {realm[:60]})"
+        return Challenged(
+            f"a server in front of Cachet {what}", "Set {basic_auth} to user:password.", endpoint
+        )
+    if status == 407:
+        return proxy_wants_credentials(endpoint)
+    if "cf-mitigated" in headers:
+        return Challenged(
+            f"a firewall (Cloudflare) in front of the server challenges the request ({status})",
+            "Let requests for {base_url} below /api pass the firewall, by this machine's address or by {headers}.",
+            endpoint,
+        )
+    if status == 403 and "html" in headers.get("Content-Type", "").lower():
+        return Challenged(
+            "a firewall or proxy in front of Cachet refuses the request (403)",
+            "Let requests for {base_url} below /api pass, by this machine's address or by {headers}.",
+            endpoint,
+        )
+    return None
+
+
 def _refused(settings: CachetSettings, endpoint: str, status: int) -> Refused:
     if settings.api_key is None:
         what = "the server wants an API token" if status == 401 else "the server lets no guest read it"
@@ -175,10 +208,8 @@ def _message(document: Any) -> str:
 
 
 def _quoted(document: Any, settings: CachetSettings) -> str:
-    """Return the server's message to follow a status, the token redacted; empty where there is none."""
+    """Return the server's message to follow a status, secrets redacted; empty where there is none."""
     message = _message(document)
-    token = settings.token or ""
-    # A server may repeat the token whole or without its number (`1|…`).
-    for secret in filter(None, (token, token.partition("|")[2])):
+    for secret in settings.secrets:
         message = message.replace(secret, "…")
     return f", {message[:200]!r}" if message else ""

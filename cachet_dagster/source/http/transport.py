@@ -11,9 +11,10 @@ import socket
 import aiohttp
 from yarl import URL
 
-from cachet_dagster.source.errors import CertificateInvalid
+from cachet_dagster.source.errors import CertificateInvalid, Challenged
 from cachet_dagster.source.settings import CachetSettings
 
+_PROXY_REMEDY = "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
 _CA_REMEDY = "For a private CA set {ca_bundle} to a file with its certificates."
 _TLS_REMEDIES = {
     "self-signed certificate": _CA_REMEDY,
@@ -49,7 +50,7 @@ def transport_error(
     settings: CachetSettings,
     endpoint: str,
     allowed: float,
-) -> TransportError | CertificateInvalid:
+) -> TransportError | CertificateInvalid | Challenged:
     """Return what the HTTP library's error means.
 
     Args:
@@ -72,10 +73,14 @@ def transport_error(
             f"{place} does not speak TLS properly ({reason})",
             "Check whether {base_url} has to begin with http:// or has the right port.",
         )
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        if error.status == 407:
+            return proxy_wants_credentials(endpoint)
+        return TransportError(f"the proxy refuses to connect ({error.status})", _PROXY_REMEDY)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return TransportError(
             f"cannot connect to the proxy {error.host}:{error.port}",
-            "Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
+            _PROXY_REMEDY,
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportError(
@@ -87,6 +92,15 @@ def transport_error(
     if isinstance(error, aiohttp.ClientResponseError):
         return TransportError("the answer is not proper HTTP")
     return TransportError("the answer was cut off")
+
+
+def proxy_wants_credentials(endpoint: str) -> Challenged:
+    """Return the error of an endpoint whose request a proxy did not pass on (407)."""
+    return Challenged(
+        "the proxy wants a user name and password, or other ones (407)",
+        "Set HTTPS_PROXY or HTTP_PROXY to http://user:password@proxy.example.com:3128.",
+        endpoint,
+    )
 
 
 def _timeout(error: Exception, place: str, settings: CachetSettings, allowed: float) -> TransportError:
