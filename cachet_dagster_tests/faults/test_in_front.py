@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from cachet_dagster.demo import DEMO_TOKEN, DemoServer
-from cachet_dagster.demo.cachet2 import Cachet2World
+from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import CachetError, CachetSettings
 from cachet_dagster.source.errors import Challenged, SettingsError
 from cachet_dagster.source.reader import CachetReader
@@ -58,7 +57,7 @@ def test_a_page_behind_a_password_is_read_with_it_and_named_as_such_without(serv
 def test_a_cachet_3_cannot_take_a_token_beside_a_password_and_a_cachet_2_can(server: FaultServer) -> None:
     server.misbehave(gate, "*")
     refused = failure(settings(server.url, basic_auth=BASIC))
-    with DemoServer(Cachet2World.generate(components=2), api=2) as demo, FaultServer(demo) as older:
+    with DemoServer(World.generate(components=2), api=2) as demo, FaultServer(demo) as older:
         older.misbehave(gate, "*")
         read = CachetReader(settings(older.url, basic_auth=BASIC)).read(["components", "subscribers"])
 
