@@ -95,7 +95,7 @@ def test_where_one_of_several_fails_the_others_are_cancelled() -> None:
         raise ZeroDivisionError
 
     async def both() -> None:
-        await event_loop.together(waits(), fails())
+        await event_loop.gather_bounded(waits(), fails())
 
     with pytest.raises(ZeroDivisionError):
         event_loop.run(both())
