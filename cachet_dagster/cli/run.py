@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from dagster import (
-    AssetMaterialization,
-    AssetObservation,
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
     DagsterEvent,
     DagsterInstance,
     Definitions,
@@ -31,7 +31,7 @@ from cachet_dagster.source.errors import CachetError
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import Connection, StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
-from cachet_dagster.status_page.records import ACCOUNT
+from cachet_dagster.status_page.records import WHAT
 from cachet_dagster.status_page.reports import write_page_report
 from cachet_dagster.status_page.run_requests import POINTS_JOB
 from cachet_dagster.warehouse import Warehouse
@@ -40,6 +40,7 @@ from .report import print_report
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _AGAIN_SECONDS = 30.0
+_ROWS = "dagster/row_count"
 
 
 def run(pages: Sequence[StatusPage]) -> int:
@@ -90,7 +91,8 @@ class _PageRun:
         self.page = replace(page, log=self.progress.show)
         self.instance = instance
         self.named = named
-        self.events: list[DagsterEvent] = []
+        self.tables: dict[str, dict[str, Any]] = {}
+        self.warnings: list[str] = []
         self.failures: list[str] = []
 
     def failed(self) -> bool:
@@ -100,41 +102,38 @@ class _PageRun:
             self.console.print(f"[bold]{self.page.name}[/bold]")
         with self.progress:
             definitions = page_definitions(self.page)
-            self._job(definitions, "sync", "reading every endpoint", {})
+            self._job(definitions, "sync", "reading every endpoint")
             # Where nothing at all could be loaded, points would only fail the same way.
-            loaded = self._account("server").get(ACCOUNT)
+            loaded = [table for table, found in self.tables.items() if _ROWS in found]
             if loaded and self.page.has_points and metric_keys(self.page, self.instance):
-                self._job(definitions, POINTS_JOB, "reading points", {})
+                self._job(definitions, POINTS_JOB, "reading points")
         if loaded:
-            points = self._account("metric_points")
-            self.console.print(_table(self.page, loaded, points), soft_wrap=False)
+            self.console.print(_table(self.page, self.tables), soft_wrap=False)
+        for warning in self.warnings:
+            self.console.print(f"[yellow]{_escaped(warning)}[/yellow]")
         for failure in dict.fromkeys(self.failures):
             self.console.print(f"[red]{_escaped(failure)}[/red]")
         if loaded:
-            there = [table for table, line in loaded.items() if line["rows"] is not None]
-            if there:
-                self._what_next(there, time.monotonic() - started)
+            self._what_next(loaded, time.monotonic() - started)
         return bool(self.failures)
 
-    def _job(self, definitions: Definitions, job: str, text: str, tags: dict[str, str]) -> None:
+    def _job(self, definitions: Definitions, job: str, text: str) -> None:
         self.progress.show(text)
         result = definitions.resolve_job_def(self.page.named(job)).execute_in_process(
-            run_config=_QUIET, instance=self.instance, tags=tags, raise_on_error=False
+            run_config=_QUIET, instance=self.instance, raise_on_error=False
         )
-        self.events += result.all_events
         self.failures += reasons(result)
+        tables = {self.page.asset_key(table.name): table.name for table in self.page.tables}
+        for event in result.all_events:
+            if event.event_type_value == "ASSET_CHECK_EVALUATION":
+                self._warn(event.asset_check_evaluation_data)
+            elif event.asset_key in tables and not event.partition and (found := _metadata(event)):
+                self.tables[tables[event.asset_key]] = found
 
-    def _account(self, asset: str) -> dict[str, Any]:
-        """Return what the runs say of themselves in an event of an asset."""
-        key, found = self.page.asset_key(asset), {}
-        for event in self.events:
-            if event.asset_key != key:
-                continue
-            if event.is_step_materialization and asset == "server":
-                found = _values(event.step_materialization_data.materialization)
-            elif event.is_asset_observation:
-                found = _values(event.asset_observation_data.asset_observation)
-        return found
+    def _warn(self, check: AssetCheckEvaluation) -> None:
+        """Keep what a failed check says; one of severity ERROR is among the failures of its run."""
+        if not check.passed and check.severity == AssetCheckSeverity.WARN:
+            self.warnings.append(f"{check.asset_key.path[-1]}: {check.description}")
 
     def _what_next(self, loaded: Sequence[str], seconds: float) -> None:
         with contextlib.suppress(CachetError), self.page.connect(lambda _: None) as connection:
@@ -172,43 +171,48 @@ def project_instance() -> Iterator[DagsterInstance]:
             yield instance
 
 
-def _values(event: AssetMaterialization | AssetObservation) -> dict[str, Any]:
-    return {name: value.value for name, value in event.metadata.items()}
+def _metadata(event: DagsterEvent) -> dict[str, Any]:
+    """Return what the event of a table says of its load."""
+    data: Any = None
+    if event.is_step_materialization:
+        data = event.step_materialization_data.materialization
+    elif event.is_asset_observation:
+        data = event.asset_observation_data.asset_observation
+    return {name: value.value for name, value in data.metadata.items()} if data else {}
 
 
-def _table(page: StatusPage, account: Mapping[str, dict[str, Any]], points: Mapping[str, Any]) -> Table:
-    """Return a line for each asset.
+def _table(page: StatusPage, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return a line for each table.
 
     Args:
         page: The page.
-        account: Table → what the sync says of it.
-        points: What the load of points says of itself; empty where there was none.
+        found: Table → the metadata of its event; those that were not loaded say why.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("asset")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("asset")
     for name in ("rows", "requests", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("what happened")
+        shown.add_column(name, justify="right")
+    shown.add_column("what happened")
     for name in [table.name for table in page.tables]:
-        found = account.get(name)
-        if name == "metric_points" and points:
-            what = "{rows_new:,} new, {rows_changed:,} changed, {metrics:,} metrics".format(**points)
-            table.add_row(name, f"{points['rows']:,}", f"{points['requests']:,}", "", what)
-        elif found is None or found["rows"] is None:
-            reason = found["what_happened"] if found else "not loaded"
-            table.add_row(name, "", "", "", f"[yellow]{_escaped(reason)}[/yellow]")
+        of_table = found.get(name, {})
+        if "rows_new" in of_table:
+            what = "{rows_new:,} new, {rows_changed:,} changed, {metrics:,} metrics".format(**of_table)
+            shown.add_row(name, f"{of_table['rows']:,}", f"{of_table['requests']:,}", "", what)
+        elif _ROWS not in of_table:
+            reason = of_table.get(WHAT, "not loaded")
+            shown.add_row(name, "", "", "", f"[yellow]{_escaped(reason)}[/yellow]")
         else:
             # The requests of an endpoint are spent once for all its tables.
             endpoint = FILLED_BY[name].name
             first = endpoint == name
-            table.add_row(
+            shown.add_row(
                 name,
-                f"{found['rows']:,}",
-                f"{found['requests']:,}" if first else "",
-                f"{found['seconds']:.2f}" if first else "",
-                _escaped(found["what_happened"] if first else f"with {endpoint}"),
+                f"{of_table[_ROWS]:,}",
+                f"{of_table['requests']:,}" if first else "",
+                f"{of_table['seconds']:.2f}" if first else "",
+                _escaped(of_table[WHAT] if first else f"with {endpoint}"),
             )
-    return table
+    return shown
 
 
 def reasons(result: ExecuteInProcessResult) -> list[str]:
@@ -228,7 +232,7 @@ def reasons(result: ExecuteInProcessResult) -> list[str]:
     why = _root(next(ended, None)) or "no reason was recorded"
     return [
         f"{result.job_def.name} failed outside its steps: {why}. "
-        f"Poll at run {result.run_id[:8]} in the UI (make dev)."
+        f"Look at run {result.run_id[:8]} in the UI (make dev)."
     ]
 
 

@@ -167,11 +167,10 @@ def _condition(page: StatusPage) -> AutomationCondition | None:
     if not page.automation.has_sensors:
         return None
     whole = [table.name for table in page.whole_tables if not FILLED_BY[table.name].kind.appends]
+    if page.has_points:
+        whole.append("metric_points")
     tables = AssetSelection.assets(*map(page.asset_key, whole))
     changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed()).allow(tables)
-    if page.has_points:
-        points = AssetSelection.assets(page.asset_key("metric_points"))
-        changed |= AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).allow(points)
     # One that wants it is enough: an op that builds all of them is requested for all of them.
     return changed.since_last_handled() & ~AutomationCondition.in_progress()
 

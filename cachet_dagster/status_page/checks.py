@@ -1,10 +1,8 @@
-"""What the tables promise, as three asset checks a table, and how fresh assets must be.
+"""What the tables have to be, as two asset checks a table, and how fresh assets must be.
 
-A check covers several promises: Dagster stores 8 kB for each evaluation, so that one a promise took 0.8 MB a sync.
-
-The checks are evaluated inside the loading op, right after the load and under the shared lock: it knows what
-was read, and Dagster would skip separate ops downstream of one with skippable outputs. What was not loaded is
-not judged by its load; a check whose table failed is left unevaluated rather than passed.
+A check covers several expectations, because Dagster stores 8 kB for each evaluation. The checks are evaluated inside
+the loading op, right after the load and under the shared lock, since Dagster would skip separate ops downstream of one
+with skippable outputs. A check whose table was not loaded is left unevaluated rather than passed.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,6 +16,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetSpec,
+    DagsterInstance,
     FreshnessPolicy,
     MetadataValue,
     ScheduleDefinition,
@@ -28,26 +27,20 @@ from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import named
 from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Warehouse
-from cachet_dagster.warehouse.quality import PROMISES, Loaded, Promise, Verdict, judged, promises
+from cachet_dagster.warehouse.quality import EXPECTATIONS, CheckResult, Expectation, evaluate
 
 from .cron import ticks
 from .page import StatusPage
-from .records import FOUND, record_unchanged
+from .records import FOUND, check_key
 from .run_requests import POINTS_JOB
 from .specs import ENDPOINT_TAG
 
-COMPLETE = "complete"
-"""The check that speaks of rows that a load lost, or would have."""
-
 CHECKS = {
-    COMPLETE: ("rows_equal_to_the_endpoint", "no_sudden_loss"),
     "consistent": ("key_unique_and_not_null", "references_resolve"),
     "as_declared": ("columns_as_declared", "codes_known", "times_not_in_the_future"),
 }
-"""Checks: name → the promises that each covers, where a table gives them."""
+"""Checks: name → the expectations that each covers, where they are for a table."""
 
-_PROMISES = {promise.name: promise for promise in PROMISES}
-_OF_LOSS = "no_sudden_loss"
 _SEVERITY = {"warn": AssetCheckSeverity.WARN, "error": AssetCheckSeverity.ERROR}
 
 # A period that holds every irregularity of a weekly schedule, and how many ticks of it are looked at.
@@ -55,10 +48,13 @@ _PERIOD = timedelta(days=8)
 _TICKS = 500
 
 
-def covered(check: str, table: Table) -> list[Promise]:
-    """Return the promises of a table that a check covers."""
-    given = {promise.name for promise in promises(table)}
-    return [_PROMISES[name] for name in CHECKS[check] if name in given]
+def covered(check: str, table: Table) -> list[Expectation]:
+    """Return the expectations of a table that a check covers."""
+    return [
+        expectation
+        for expectation in EXPECTATIONS
+        if expectation.name in CHECKS[check] and expectation.applies(table)
+    ]
 
 
 def check_specs(page: StatusPage, tables: Sequence[Table]) -> list[AssetCheckSpec]:
@@ -67,11 +63,10 @@ def check_specs(page: StatusPage, tables: Sequence[Table]) -> list[AssetCheckSpe
         AssetCheckSpec(
             check,
             asset=page.asset_key(table.name),
-            description=named(" ".join(promise.says for promise in covered(check, table)), page.setting_name),
+            description=" ".join(expectation.says for expectation in covered(check, table)),
         )
         for table in (tables if page.checks else ())
         for check in CHECKS
-        if covered(check, table)
     ]
 
 
@@ -80,14 +75,38 @@ def check_keys(page: StatusPage, tables: Iterable[str]) -> list[AssetCheckKey]:
     return [spec.key for spec in check_specs(page, [TABLES[table] for table in tables])]
 
 
+def due_checks(
+    page: StatusPage, instance: DagsterInstance, loaded: Iterable[str], changed: Collection[str]
+) -> list[AssetCheckKey]:
+    """Return the checks to evaluate after a load that nobody selected checks for.
+
+    Args:
+        page: The page.
+        instance: Where former evaluations are kept.
+        loaded: The tables that were loaded.
+        changed: Those of them whose content differs from what they held.
+
+    Returns:
+        The checks of tables that changed or refer to one that did, and all that did not pass the last time.
+    """
+    keys = check_keys(page, loaded)
+    newest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    passed = {
+        key for key, record in newest.items() if record and record.evaluation and record.evaluation.passed
+    }
+    concerned = {
+        page.asset_key(table.name)
+        for table in page.tables
+        if table.name in changed or any(reference.table in changed for reference in table.references)
+    }
+    return [key for key in keys if key not in passed or key.asset_key in concerned]
+
+
 def check_results(
     page: StatusPage,
     warehouse: Warehouse,
     wanted: Collection[AssetCheckKey],
-    loaded: Mapping[str, Loaded],
-    *,
-    skipped: Collection[str] = (),
-    refused: Mapping[str, Loaded] | None = None,
+    clock: datetime | None = None,
 ) -> list[AssetCheckResult]:
     """Evaluate checks, and return their results in the order of tables and checks.
 
@@ -95,49 +114,41 @@ def check_results(
         page: The page.
         warehouse: Where the tables are.
         wanted: The checks to evaluate.
-        loaded: What the run's load said, by table. A table that the run has not loaded is judged as it is, by
-            the promises that concern no load.
-        skipped: Tables that the run should have loaded and has not: their checks are not evaluated.
-        refused: What the load would have said of tables that it did not replace since they would have lost too
-            many rows: only the promise that speaks of it is evaluated.
+        clock: The server's present time (aware); this machine's where it was not asked.
     """
-    refused = refused or {}
-
-    def due(table: str, promise: Promise) -> bool:
-        if table in refused:
-            return promise.name == _OF_LOSS
-        return table not in skipped and (table in loaded or not promise.of_load)
-
-    todo = [
-        (TABLES[table], check, parts)
-        for table in TABLES
-        for check in CHECKS
-        if AssetCheckKey(page.asset_key(table), check) in wanted
-        and (parts := [promise for promise in covered(check, TABLES[table]) if due(table, promise)])
-    ]
-    if not todo:
+    if not wanted:
         return []
-    by_table = {**loaded, **refused}
+    clock = clock or datetime.now(timezone.utc)
     with warehouse.reading() as session:
         return [
             _result(
                 page,
                 table,
                 check,
-                {
-                    part.name: judged(part, session, table, by_table.get(table.name, Loaded()))
-                    for part in parts
-                },
+                {part.name: evaluate(part, session, table, clock) for part in covered(check, table)},
             )
-            for table, check, parts in todo
+            for table in TABLES.values()
+            for check in CHECKS
+            if AssetCheckKey(page.asset_key(table.name), check) in wanted
         ]
 
 
-def _result(page: StatusPage, table: Table, check: str, verdicts: Mapping[str, Verdict]) -> AssetCheckResult:
-    """Return a check's result: what is broken of the promises that it covers, the worst severity among that."""
-    broken = {name: verdict for name, verdict in verdicts.items() if not verdict.passed}
-    said = dict.fromkeys(verdict.description for verdict in (broken or verdicts).values())
-    severities = [verdict.severity for verdict in broken.values()]
+def failed_checks(results: Iterable[AssetCheckResult]) -> list[str]:
+    """Return a sentence for each check that failed with severity ERROR: rows that are wrong."""
+    failed = [result for result in results if not result.passed and result.severity == _SEVERITY["error"]]
+    return [
+        f"{check_key(result).asset_key.path[-1]}: the check {result.check_name} failed. {result.description}"
+        for result in failed
+    ]
+
+
+def _result(
+    page: StatusPage, table: Table, check: str, results: Mapping[str, CheckResult]
+) -> AssetCheckResult:
+    """Return a check's result: what is broken of what it covers, the worst severity among that."""
+    broken = {name: result for name, result in results.items() if not result.passed}
+    said = dict.fromkeys(result.description for result in (broken or results).values())
+    severities = [result.severity for result in broken.values()]
     return AssetCheckResult(
         asset_key=page.asset_key(table.name),
         check_name=check,
@@ -151,35 +162,27 @@ def _result(page: StatusPage, table: Table, check: str, verdicts: Mapping[str, V
 def with_freshness(
     page: StatusPage, schedules: Sequence[ScheduleDefinition]
 ) -> Callable[[AssetSpec], AssetSpec]:
-    """Return what gives each asset the freshness that the schedule of its job promises, if it has one.
-
-    Dagster takes an asset for as fresh as its newest materialization, and an unchanged one is recorded again only
-    now and then: that is allowed for. The server's asset, which has an event for each load, has no such slack.
-    """
+    """Return what gives each table's asset the freshness that the schedule of its job promises, if it has one."""
     by_job = {schedule.job_name: schedule for schedule in schedules}
 
-    def policy(job: str, slack: timedelta) -> FreshnessPolicy | None:
+    def policy(job: str) -> FreshnessPolicy | None:
         schedule = by_job.get(page.named(job))
         if schedule is None:
             return None
-        return freshness(str(schedule.cron_schedule), schedule.execution_timezone or "UTC", slack)
+        return freshness(str(schedule.cron_schedule), schedule.execution_timezone or "UTC")
 
-    slack = record_unchanged(page)
-    tables, points, server = policy("sync", slack), policy(POINTS_JOB, slack), policy("sync", timedelta())
+    tables, points = policy("sync"), policy(POINTS_JOB)
 
     def with_policy(spec: AssetSpec) -> AssetSpec:
-        if spec.key == page.asset_key("server"):
-            found = server
-        elif ENDPOINT_TAG in spec.tags:
-            found = points if spec.key == page.asset_key("metric_points") else tables
-        else:
-            found = None
-        return spec.replace_attributes(freshness_policy=found) if found else spec
+        found = points if spec.key == page.asset_key("metric_points") else tables
+        return (
+            spec.replace_attributes(freshness_policy=found) if found and ENDPOINT_TAG in spec.tags else spec
+        )
 
     return with_policy
 
 
-def freshness(cron: str, time_zone: str = "UTC", slack: timedelta = timedelta()) -> FreshnessPolicy:
+def freshness(cron: str, time_zone: str = "UTC") -> FreshnessPolicy:
     """Return the freshness that a schedule promises: a warning when a run was missed, failed after five.
 
     A schedule that rests at night is not taken for a dead one: the runs missed count from its longest pause on,
@@ -188,7 +191,6 @@ def freshness(cron: str, time_zone: str = "UTC", slack: timedelta = timedelta())
     Args:
         cron: When the schedule runs.
         time_zone: In which time zone.
-        slack: How old the newest event may be though nothing was missed.
     """
     now = datetime.now(timezone.utc)
     due = ticks(cron, time_zone, now)
@@ -198,19 +200,19 @@ def freshness(cron: str, time_zone: str = "UTC", slack: timedelta = timedelta())
         last = tick
         if last - now > _PERIOD:
             break
-    longest, interval = max(pauses) + slack, min(pauses)
+    longest, interval = max(pauses), min(pauses)
     return FreshnessPolicy.time_window(fail_window=longest + 5 * interval, warn_window=longest + interval)
 
 
-def _metadata(broken: Mapping[str, Verdict]) -> dict[str, Any]:
-    metadata: dict[str, Any] = {FOUND: sum(verdict.found for verdict in broken.values())}
-    for name, verdict in broken.items():
-        if verdict.rows:
+def _metadata(broken: Mapping[str, CheckResult]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {FOUND: sum(result.found for result in broken.values())}
+    for name, result in broken.items():
+        if result.rows:
             metadata[f"{name}_rows"] = MetadataValue.table(
-                [TableRecord({name: _cell(value) for name, value in row.items()}) for row in verdict.rows]
+                [TableRecord({name: _cell(value) for name, value in row.items()}) for row in result.rows]
             )
-        if verdict.sql:
-            metadata[f"{name}_sql"] = MetadataValue.text(verdict.sql)
+        if result.sql:
+            metadata[f"{name}_sql"] = MetadataValue.text(result.sql)
     return metadata
 
 

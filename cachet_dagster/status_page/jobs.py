@@ -4,18 +4,15 @@ Points have a run of their own, because an endpoint that fails in a sync ends it
 downstream in the same run would then not be loaded. Each job brings its executor: a run is one op, for which a
 process of its own would only cost seconds, and nothing is imposed on other jobs of the code location.
 
-What runs by itself plans no events ahead: for each check, and each partition of a range, Dagster would write one
-before the run begins (13 ms and 2 kB each), whether or not there is news. So the sync plans no checks, and the points
-of all metrics are a job of an op, beside the one that takes a selection of partitions.
+Dagster writes an event for each check and each partition that a run plans (13 ms and 2 kB each), whether or not it is
+due. So the sync plans no checks, and the points of all metrics are a job of an op; another job takes a selection of
+partitions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import (
-    AssetCheckResult,
-    AssetMaterialization,
-    AssetObservation,
     AssetSelection,
     JobDefinition,
     OpExecutionContext,
@@ -29,7 +26,6 @@ from .failures import connected
 from .housekeeping import housekeeping_job, keep_runs
 from .page import StatusPage
 from .points_asset import PointsConfig, load_metric_points
-from .records import CHANGES
 from .run_requests import ALL, FULL_REFRESH_TAG, PARTITIONS_TAG, POINTS_JOB, POINTS_OP
 
 _IN_PROCESS: dict[str, Any] = {"executor_def": in_process_executor}
@@ -54,16 +50,15 @@ def _table_jobs(page: StatusPage) -> list[Any]:
         define_asset_job(
             page.named("sync"),
             tables,
-            tags={**page.run_tags, **CHANGES},
-            description="Load every endpoint but the points of metrics. Tables in which something changed are "
-            "recorded, and the checks of those.",
+            tags=page.run_tags,
+            description="Load every endpoint but the points of metrics, and check the tables that changed.",
             **_IN_PROCESS,
         ),
         define_asset_job(
             page.named("full_refresh"),
             tables,
             config={"ops": {page.named("tables"): {"config": {"full_refresh": True}}}},
-            tags={**page.run_tags, **CHANGES, FULL_REFRESH_TAG: "true"},
+            tags={**page.run_tags, FULL_REFRESH_TAG: "true"},
             description="Load every endpoint, asking for each incident, component and schedule by id, whatever is "
             "stored; all points are read again after it.",
             **_IN_PROCESS,
@@ -86,7 +81,7 @@ def _points_jobs(page: StatusPage) -> list[Any]:
             page,
             POINTS_JOB,
             page.named(POINTS_OP),
-            tags={**page.run_tags, **CHANGES, PARTITIONS_TAG: ALL},
+            tags={**page.run_tags, PARTITIONS_TAG: ALL},
             description="Load the points of all metrics in one run. Partitions with news are recorded.",
         ),
         _points_job(
@@ -104,9 +99,7 @@ def _points_job(
     page: StatusPage, name: str, op_name: str, *, tags: Mapping[str, str], description: str
 ) -> JobDefinition:
     @op(name=op_name, out={}, pool=page.pool)
-    def load_points(
-        context: OpExecutionContext, config: PointsConfig
-    ) -> Iterator[AssetMaterialization | AssetObservation | AssetCheckResult]:
+    def load_points(context: OpExecutionContext, config: PointsConfig) -> Iterator[Any]:
         """Load the points of the metrics named in the config, of all where none is."""
         with connected(page, context.log.info) as connection:
             yield from load_metric_points(page, context, connection, config.metric_ids, config)

@@ -332,10 +332,6 @@ class StatusPage:
             demo = settings.cachet(base_url=server.url, api_key=SecretStr(DEMO_TOKEN))
             yield Connection(demo, warehouse, settings, demo=True, log=log)
 
-    def with_values(self, **values: Any) -> StatusPage:
-        """Return the same page with other values of some settings."""
-        return replace(self, values={**self.values, **values})
-
     def _warehouse(self, settings: PageSettings, log: Log) -> Warehouse:
         return make_warehouse(
             settings.destination,

@@ -5,18 +5,19 @@ was loaded is recorded all the same.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 from dagster import (
-    AssetCheckKey,
     AssetCheckResult,
     AssetExecutionContext,
+    AssetKey,
     AssetMaterialization,
     AssetObservation,
+    AssetRecordsFilter,
     AssetsDefinition,
     BackfillPolicy,
     Config,
@@ -28,23 +29,15 @@ from pydantic import Field
 
 from cachet_dagster.source import TABLES, CachetError
 from cachet_dagster.source.loss import SuddenLoss
+from cachet_dagster.warehouse.complete import Incomplete
 from cachet_dagster.warehouse.identity import check_page
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
-from cachet_dagster.warehouse.quality import Loaded
 
-from .checks import COMPLETE, check_keys, check_results, check_specs
+from .checks import check_results, check_specs, due_checks, failed_checks
 from .failures import connected, raise_failures
 from .page import Connection, StatusPage
 from .partitions import is_metric_key, metric_keys
-from .records import (
-    Recorded,
-    changes_only,
-    log_news,
-    newest_records,
-    read_held_back,
-    record_unchanged,
-    with_held_back,
-)
+from .records import DATA_VERSION, evaluation
 from .specs import points_spec
 
 
@@ -85,7 +78,9 @@ def points_asset(page: StatusPage) -> AssetsDefinition:
         with connected(page, context.log.info) as connection:
             if not context.selected_asset_keys:
                 wanted = context.selected_asset_check_keys
-                yield from check_results(page, connection.warehouse, wanted, {})
+                results = check_results(page, connection.warehouse, wanted)
+                yield from results
+                raise_failures(failed_checks(results), loaded_any=False)
                 return
             if keys is None:
                 yield from load_metric_points(page, context, connection, config.metric_ids, config)
@@ -111,8 +106,8 @@ def load_metric_points(
     connection: Connection,
     metric_ids: Sequence[int],
     config: PointsConfig,
-) -> Iterator[AssetMaterialization | AssetObservation | AssetCheckResult]:
-    """Load the points of metrics, all partitions where none is named, and yield one event for each.
+) -> Iterator[Any]:
+    """Load the points of metrics, all partitions where none is named, and yield their events.
 
     The checks of the table follow, once for all that were read to their end. Where the op does not declare
     them they are recorded all the same.
@@ -121,35 +116,6 @@ def load_metric_points(
         Failure: Metrics failed; it names them. What was yielded before stands.
     """
     yield from _PointsRun(page, context, config, connection).events(metric_ids)
-
-
-class _PointsRecords:
-    """Decides which metrics have an event: all of them, or those with news where only changes are recorded."""
-
-    def __init__(self, page: StatusPage, context: AssetExecutionContext | OpExecutionContext):
-        key, instance = page.asset_key("metric_points"), context.instance
-        self._all = not changes_only(context.run)
-        self._known: Collection[str] = () if self._all else instance.get_materialized_partitions(key)
-        newest = newest_records(instance, [key]).get(key, Recorded())
-        self._fresh = newest.covers(page, newest.version)
-        self._all |= record_unchanged(page) == timedelta()
-        self._first: MetricLoaded | None = None
-        self.quiet = 0
-
-    def is_news(self, done: MetricLoaded) -> bool:
-        """Return whether a metric has an event, and count it where it has none."""
-        news = done.new or done.changed or done.deleted or str(done.metric_id) not in self._known
-        if self._all or news:
-            self._fresh = True
-            return True
-        self.quiet += 1
-        self._first = self._first or done
-        return False
-
-    @property
-    def keeps_fresh(self) -> MetricLoaded | None:
-        """A metric to record though it had no news: none had, and the newest event of the asset is old."""
-        return None if self._fresh else self._first
 
 
 @dataclass
@@ -163,10 +129,7 @@ class _PointsRun:
     points: PointsLoad = field(init=False)
     metrics: dict[int, MetricLoaded] = field(default_factory=dict)
     failed: dict[int, CachetError] = field(default_factory=dict)
-    held_back: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Metrics that kept rows which would have gone at once: how many they hold, and would hold."""
-    listed: Collection[int] | None = None
-    """The metrics that Cachet lists, once all others were pruned."""
+    news: int = 0
 
     def __post_init__(self) -> None:
         connection = self.connection
@@ -180,36 +143,44 @@ class _PointsRun:
         with warehouse.reading() as query:
             connection = self.connection
             check_page(query, connection.identity, connection.page.moved_from, connection.place)
-        recorded = _PointsRecords(page, context)
-        yield from self._load(
-            metric_ids or [int(key) for key in metric_keys(page, context.instance)], recorded
-        )
+        yield from self._load(metric_ids or [int(key) for key in metric_keys(page, context.instance)])
         failures = _sentences(self.failed)
         if self.config.prune:
             failures += self._prune()
         if self.metrics:
-            context.log.info(f"{len(self.metrics):,} metrics, {recorded.quiet:,} of them without news")
-        if self.metrics or self.held_back:
-            yield from self._checks(news=recorded.quiet < len(self.metrics))
-            # Yielded and last: what is only logged is lost where the op then fails.
-            yield _points_account(page, self.metrics.values(), recorded.quiet)
-        retryable = not self.config.prune and all(error.retryable for error in self.failed.values())
+            context.log.info(f"{len(self.metrics):,} metrics, {len(self.metrics) - self.news:,} without news")
+            results, planned = self._check()
+            yield from results if planned else map(evaluation, results)
+            failures += failed_checks(results)
+            yield self._account()
+        retryable = len(failures) == len(_sentences(self.failed)) and all(
+            error.retryable for error in self.failed.values()
+        )
         raise_failures(failures, loaded_any=bool(self.metrics), retryable=retryable)
 
-    def _load(self, metric_ids: Sequence[int], recorded: _PointsRecords) -> Iterator[AssetMaterialization]:
+    def _load(self, metric_ids: Sequence[int]) -> Iterator[AssetMaterialization]:
+        """Load the points, and yield an event for each metric with news: a page may have a thousand metrics.
+
+        Each partition that was selected has its event, as Dagster expects. Where no metric has news one stands for
+        all, so that the asset shows when it was loaded last.
+        """
+        page, context = self.page, self.context
+        everything = isinstance(context, AssetExecutionContext)
+        known = context.instance.get_materialized_partitions(page.asset_key("metric_points"))
         # Whatever ends this ends the load with it, its folder and its pipeline.
         with closing(self.points.run(metric_ids, full_refresh=self.config.full_refresh)) as loading:
             for done in loading:
-                if done.error:
-                    self.failed[done.metric_id] = done.error.with_setting_names(self.page.setting_name)
-                    if isinstance(done.error, SuddenLoss):
-                        self.held_back[done.metric_id] = done.before, done.left
+                error = done.error or _incomplete(done)
+                if error:
+                    self.failed[done.metric_id] = error.with_setting_names(page.setting_name)
                     continue
                 self.metrics[done.metric_id] = done
-                if recorded.is_news(done):
-                    yield _points_event(self.page, self.connection, done)
-        if recorded.keeps_fresh:
-            yield _points_event(self.page, self.connection, recorded.keeps_fresh)
+                news = bool(done.new or done.changed or done.deleted or str(done.metric_id) not in known)
+                self.news += news
+                if everything or news:
+                    yield self._event(done, news=news)
+        if self.metrics and not everything and not self.news:
+            yield self._event(self.metrics[min(self.metrics)], news=False)
 
     def _prune(self) -> list[str]:
         """Remove the points of metrics that Cachet lists no more, and return why not, where not."""
@@ -218,93 +189,74 @@ class _PointsRun:
             raise listed.error
         if self.points.reader.token_unproven:
             return ["Nothing was pruned: whether the token shows all metrics cannot be told just now."]
-        ids = {row["id"] for row in listed.rows["metrics"]}
         try:
-            pruned = self.points.prune([*ids])
+            pruned = self.points.prune([row["id"] for row in listed.rows["metrics"]])
         except SuddenLoss as error:
-            self.held_back |= error.metrics
             return [str(error.with_setting_names(self.page.setting_name))]
-        self.listed = ids
         self.context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
         return []
 
-    def _checks(self, *, news: bool) -> Iterator[AssetCheckResult]:
-        """Yield the checks of the points; where rows are held back, `complete` speaks of nothing else."""
-        page, context, warehouse = self.page, self.context, self.connection.warehouse
-        complete = AssetCheckKey(page.asset_key("metric_points"), COMPLETE)
-        refused = {**self._still_held_back(complete), **self.held_back}
+    def _check(self) -> tuple[list[AssetCheckResult], bool]:
+        """Return the results of the checks that are due, and whether the run planned them."""
+        page, context = self.page, self.context
         planned = context.selected_asset_check_keys if isinstance(context, AssetExecutionContext) else None
-        wanted = set(check_keys(page, ["metric_points"]) if planned is None else planned)
-        results: list[AssetCheckResult] = []
-        if not self.held_back:
-            rows = {
-                number: (done.before, done.before + done.new - done.deleted)
-                for number, done in self.metrics.items()
-            }
-            others = wanted - {complete} if refused else wanted
-            results += check_results(page, warehouse, others, {"metric_points": self._loaded(rows)})
-        if refused:
-            loss = {"metric_points": self._loaded(refused)}
-            found = check_results(page, warehouse, wanted & {complete}, loss, refused=loss)
-            results += [with_held_back(result, refused) for result in found]
-        if planned is None:
-            log_news(context, results, {page.asset_key("metric_points")} if news else ())
-        else:
-            yield from results
+        wanted = planned
+        if wanted is None:
+            changed = ["metric_points"] if self.news else []
+            wanted = due_checks(page, context.instance, ["metric_points"], changed)
+        results = check_results(page, self.connection.warehouse, wanted, self.points.reader.clock)
+        return results, planned is not None
 
-    def _still_held_back(self, complete: AssetCheckKey) -> dict[int, tuple[int, int]]:
-        """Return what earlier loads held back and no load since has let go, or found again.
-
-        A load that reads only what is new would find nothing wrong.
-        """
-        loaded, listed = self.metrics, self.listed
-        return {
-            metric_id: rows
-            for metric_id, rows in read_held_back(self.context.instance, complete).items()
-            if not (metric_id in loaded and (self.config.full_refresh or loaded[metric_id].deleted))
-            and (listed is None or metric_id in listed)
-        }
-
-    def _loaded(self, metrics: Mapping[int, tuple[int, int]]) -> Loaded:
-        return Loaded(
-            before=sum(rows for rows, _ in metrics.values()),
-            rows=sum(rows for _, rows in metrics.values()),
-            metrics=metrics,
-            at=self.points.reader.clock or datetime.now(timezone.utc),
-            max_loss=self.connection.page.max_loss,
-            loss_accepted=self.config.accept_loss,
+    def _event(self, done: MetricLoaded, *, news: bool) -> AssetMaterialization:
+        key, partition = self.page.asset_key("metric_points"), str(done.metric_id)
+        return AssetMaterialization(
+            key,
+            partition=partition,
+            metadata={
+                "rows_read": done.read,
+                "rows_new": done.new,
+                "rows_changed": done.changed,
+                "rows_deleted": done.deleted,
+                "dagster/partition_row_count": done.total,
+                **_time("first_at", done.first_at),
+                **_time("last_at", done.last_at),
+                "requests": done.requests,
+                "last_values": done.sketch,
+                "demo": self.connection.demo,
+            },
+            tags={DATA_VERSION: self.context.run_id if news else self._last_version(key, partition)},
         )
 
+    def _last_version(self, key: AssetKey, partition: str) -> str:
+        """Return the data version of a metric's newest event, which names the run that changed it last."""
+        newest = self.context.instance.fetch_materializations(
+            AssetRecordsFilter(key, asset_partitions=[partition]), limit=1
+        ).records
+        event = newest[0].asset_materialization if newest else None
+        return ((event and event.tags) or {}).get(DATA_VERSION, self.context.run_id)
 
-def _points_event(page: StatusPage, connection: Connection, done: MetricLoaded) -> AssetMaterialization:
-    return AssetMaterialization(
-        page.asset_key("metric_points"),
-        partition=str(done.metric_id),
-        metadata={
-            "rows_read": done.read,
-            "rows_new": done.new,
-            "rows_changed": done.changed,
-            "rows_deleted": done.deleted,
-            "dagster/partition_row_count": done.total,
-            **_time("first_at", done.first_at),
-            **_time("last_at", done.last_at),
-            "requests": done.requests,
-            "last_values": done.sketch,
-            "demo": connection.demo,
-        },
+    def _account(self) -> AssetObservation:
+        metrics = self.metrics.values()
+        account = {
+            "metrics": len(metrics),
+            "metrics_without_news": len(metrics) - self.news,
+            "rows": sum(done.total for done in metrics),
+            "rows_new": sum(done.new for done in metrics),
+            "rows_changed": sum(done.changed for done in metrics),
+            "requests": sum(done.requests for done in metrics),
+        }
+        return AssetObservation(self.page.asset_key("metric_points"), metadata=account)
+
+
+def _incomplete(done: MetricLoaded) -> Incomplete | None:
+    """Return the error of a metric that holds other than what it held and what was loaded."""
+    expected = done.before + done.new - done.deleted
+    if done.total == expected:
+        return None
+    return Incomplete(
+        f"metric {done.metric_id} holds {done.total:,} points where it should hold {expected:,}",
+        endpoint="metric_points",
     )
-
-
-def _points_account(page: StatusPage, metrics: Collection[MetricLoaded], quiet: int) -> AssetObservation:
-    account = {
-        "metrics": len(metrics),
-        "metrics_without_news": quiet,
-        "rows": sum(done.total for done in metrics),
-        "rows_new": sum(done.new for done in metrics),
-        "rows_changed": sum(done.changed for done in metrics),
-        "requests": sum(done.requests for done in metrics),
-    }
-    return AssetObservation(page.asset_key("metric_points"), metadata=account)
 
 
 def _time(name: str, at: datetime | None) -> dict[str, MetadataValue]:

@@ -38,7 +38,6 @@ from cachet_dagster.warehouse.lock import LockTimeout
 from .analytics_assets import models_sensor
 from .page import PAGE_TAG, Connection, StatusPage
 from .partitions import metric_keys, sync_metric_partitions
-from .records import loaded_endpoints
 from .run_requests import (
     CHANGED_TAG,
     FULL_REFRESH_TAG,
@@ -185,9 +184,8 @@ def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
 def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that requests the points of all metrics when their list has been read.
 
-    A run's account tells, not the success of the job: a sync in which another endpoint failed has loaded the
-    metrics all the same, and so has a run that a person started in the UI. Whether the list had changed is no
-    matter: its metrics have new points all the same.
+    The event of the metrics tells, not the success of the job: a sync in which another endpoint failed has loaded the
+    metrics all the same, and so has a run that a person started in the UI.
     """
 
     @sensor(
@@ -204,12 +202,12 @@ def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition
         remembered = context.cursor or ""
         cursor = int(remembered) if remembered.isdigit() else None
         loads = instance.fetch_materializations(
-            AssetRecordsFilter(page.asset_key("server"), after_storage_id=cursor), limit=_EVENTS
+            AssetRecordsFilter(page.asset_key("metrics"), after_storage_id=cursor), limit=_EVENTS
         ).records
-        with_metrics = [record for record in loads if "metrics" in loaded_endpoints(record)]
-        if not with_metrics:
-            newest = str(loads[0].storage_id) if loads else context.cursor or "0"
-            return SensorResult(skip_reason="the metrics have not been loaded since", cursor=newest)
+        if not loads:
+            return SensorResult(
+                skip_reason="the metrics have not been loaded since", cursor=context.cursor or "0"
+            )
         busy = points_in_flight(page, instance)
         if busy:
             return SensorResult(skip_reason=busy, cursor=context.cursor)
@@ -218,11 +216,11 @@ def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition
             return SensorResult(skip_reason="there are no metrics", cursor=newest)
         if cursor is None:
             # At the first look the newest load is news, and not what was done before.
-            with_metrics = with_metrics[:1]
-        runs = [instance.get_run_by_id(record.run_id) for record in with_metrics]
+            loads = loads[:1]
+        runs = [instance.get_run_by_id(record.run_id) for record in loads]
         request = all_points_request(
             page,
-            run_key=with_metrics[0].run_id,
+            run_key=loads[0].run_id,
             full_refresh=any(run and FULL_REFRESH_TAG in run.tags for run in runs),
         )
         return SensorResult(run_requests=[request], cursor=newest)

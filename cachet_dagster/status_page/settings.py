@@ -41,14 +41,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 _MOST_DAYS = 36_500
 
 
-def is_hours(text: str) -> bool:
-    """Return whether a text is a number of hours that can be used."""
-    try:
-        return 0 <= float(text) <= 24 * _MOST_DAYS
-    except ValueError:
-        return False
-
-
 def is_seconds(text: str) -> bool:
     """Return whether a text is a whole number of seconds between two looks."""
     return text.strip().isdecimal() and int(text) > 0
@@ -65,13 +57,12 @@ USABLE: Mapping[str, tuple[Callable[[str], bool], str]] = {
         (is_cron, f"a cron expression that comes due, or `{OFF}`"),
     ),
     "schedule_timezone": (is_zone, "a name such as UTC or America/New_York"),
-    "unchanged_hours": (is_hours, "a number of hours"),
     "keep_runs_days": (is_days, f"a whole number of days, or `{OFF}`"),
     "sensor_seconds": (is_seconds, f"a whole number of seconds, or `{OFF}`"),
 }
 """Settings of `Automation` that are judged where they are used: which texts fit, and what is wanted."""
 
-_NEVER_OFF = ("schedule_timezone", "unchanged_hours")
+_NEVER_OFF = ("schedule_timezone",)
 
 
 class PageSettings(CachetSettings):
@@ -171,11 +162,6 @@ class Automation(SettingsModel):
         default="60",
         description="seconds between two looks for changes; what was loaded is looked for half as often, new metrics a "
         "fifth; `off` for no sensors",
-    )
-    unchanged_hours: str = Field(
-        default="24",
-        description="hours after which what has not changed is recorded again, so that it stays fresh; "
-        "0 for each load",
     )
     keep_runs_days: str = Field(
         default="30",

@@ -7,14 +7,12 @@ recorded all the same.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from dagster import (
     AssetCheckResult,
     AssetExecutionContext,
-    AssetKey,
     AssetMaterialization,
     AssetObservation,
     AssetsDefinition,
@@ -43,35 +41,21 @@ from cachet_dagster.source.errors import told_once
 from cachet_dagster.source.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import Session, load
+from cachet_dagster.warehouse.complete import Incomplete, assert_count, assert_keys
 from cachet_dagster.warehouse.holds import holds
 from cachet_dagster.warehouse.identity import check_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
-from cachet_dagster.warehouse.quality import Loaded
 
-from .checks import check_keys, check_results, check_specs
+from .checks import check_results, check_specs, due_checks, failed_checks
 from .failures import connected, raise_failures
 from .page import Connection, StatusPage
 from .partitions import all_keys, sync_metric_partitions
-from .records import (
-    ACCOUNT,
-    DATA_VERSION,
-    ENDPOINTS_LOADED,
-    Recorded,
-    changes_only,
-    data_version,
-    last_observed,
-    log_news,
-    newest_records,
-)
+from .records import DATA_VERSION, UNCHANGED, WHAT, data_version, evaluation
 from .specs import LINEAGE_ORDER, table_specs
 
 _ACCEPT_LOSS = (
     "Replace tables whatever share of their rows goes: what CACHET_MAX_LOSS stops is let through once."
 )
-
-
-WHAT = "what_happened"
-UNCHANGED = "unchanged"
 
 
 class TablesConfig(Config):
@@ -114,9 +98,7 @@ class _TablesRun:
     stored: Stored = field(default_factory=Stored)
     history: HistoryState = field(default_factory=HistoryState)
     reader: CachetReader = field(init=False)
-    _recorded: bool = False
-    _records: Mapping[AssetKey, Recorded] = field(default_factory=dict)
-    _versions: dict[str, str | None] = field(default_factory=dict)
+    _page_known: bool = False
     _held: Collection[str] = ()
 
     def events(self) -> Iterator[Any]:
@@ -136,86 +118,49 @@ class _TablesRun:
         unmade: list[str] = []
         if "metrics" in reads and reads["metrics"].error is None:
             unmade = _sync_partitions(page, context, reads["metrics"], connection, before)
-        failures = [*told_once(failed), *unmade]
         by_table = {table: read for read in loaded for table in read.endpoint.tables}
-        missed = {
-            table: read for read in reads.values() for table in read.endpoint.tables if table not in by_table
-        }
         context.log.info(_summary(reads.values(), self.reader.client.request_count))
-        changes = changes_only(context.run) and not failures
-        news = self._news(by_table, changes=changes)
+        yield from self._materializations(by_table, selected)
+        missed = {table: read for read in reads.values() for table in read.endpoint.tables}
+        for table in [table for table in TABLES if table in missed and table not in by_table]:
+            yield AssetObservation(page.asset_key(table), metadata={WHAT: _missed(missed[table])})
+        results = self._check(by_table, missed)
+        yield from results if context.selected_asset_check_keys else map(evaluation, results)
+        failures = [*told_once(failed), *unmade, *failed_checks(results)]
+        retryable = len(failures) == len(failed) and all(error.retryable for error in failed)
+        raise_failures(failures, loaded_any=bool(loaded), retryable=retryable)
+
+    def _materializations(
+        self, by_table: Mapping[str, EndpointRead], selected: Collection[str]
+    ) -> Iterator[MaterializeResult | AssetMaterialization]:
+        """Yield an event for each table that was loaded, changed or not."""
         # Dagster takes the events of one op in the order of lineage only.
-        for table in [table for table in LINEAGE_ORDER if table in news]:
-            metadata, version = self._metadata(by_table[table], table), news[table]
-            key = page.asset_key(table)
+        for table in [table for table in LINEAGE_ORDER if table in by_table]:
+            read, key = by_table[table], self.page.asset_key(table)
+            metadata, version = self._metadata(read, table), self._version(read, table)
             if table in selected:
                 yield MaterializeResult(asset_key=key, metadata=metadata, data_version=DataVersion(version))
             else:
-                tags = {DATA_VERSION: version}
-                context.log_event(AssetMaterialization(key, metadata=metadata, tags=tags))
-        self._observe_missed(
-            {table: missed[table] for table in TABLES if table in selected and table in missed}
-        )
-        yield from self._check(by_table, missed, news)
-        if loaded:
-            # Yielded and last: what is only logged is lost where the op then fails.
-            yield AssetMaterialization(page.asset_key("server"), metadata=self._account(reads, news))
-        retryable = not unmade and all(error.retryable for error in failed)
-        raise_failures(failures, loaded_any=bool(loaded), retryable=retryable)
+                yield AssetMaterialization(key, metadata=metadata, tags={DATA_VERSION: version})
 
-    def _news(self, by_table: Mapping[str, EndpointRead], *, changes: bool) -> dict[str, str]:
-        """Return the tables to record, and the data version of each.
-
-        Where a run fails, Dagster takes all that it planned and did not record for failed, so that all is recorded.
-        """
-        page = self.page
-        news = {}
-        for table, read in by_table.items():
-            recorded = self._records.get(page.asset_key(table), Recorded())
-            version = self._version(read, table) or recorded.version or data_version([])
-            if not (changes and recorded.covers(page, version)):
-                news[table] = version
-        return news
-
-    def _version(self, read: EndpointRead, table: str) -> str | None:
-        """Return the data version of what a table holds now; None where it holds what it held."""
-        if table not in self._versions:
-            rows = read.rows.get(table, [])
-            same = read.error is not None or (read.endpoint.kind.appends and not rows)
-            self._versions[table] = None if same else data_version(rows)
-        return self._versions[table]
-
-    def _observe_missed(self, missed: Mapping[str, EndpointRead]) -> None:
-        """Record why tables were not loaded; not again and again where only changes are recorded."""
-        page, context = self.page, self.context
-        for table, read in missed.items():
-            key, reason = page.asset_key(table), _missed(read)
-            if not (changes_only(context.run) and last_observed(context.instance, key, WHAT) == reason):
-                context.log_event(AssetObservation(key, metadata={WHAT: reason}))
+    def _version(self, read: EndpointRead, table: str) -> str:
+        """Return the data version of what a table holds now."""
+        if read.error is not None or read.endpoint.kind.appends:
+            # Nothing but new rows ever differs.
+            return f"{self._rows_now(read, table)} rows"
+        return data_version(read.rows.get(table, []))
 
     def _check(
-        self,
-        by_table: Mapping[str, EndpointRead],
-        missed: Mapping[str, EndpointRead],
-        news: Collection[str],
-    ) -> Iterator[AssetCheckResult]:
-        """Evaluate the checks that the run selected; else, where only changes are recorded, those of what it loaded."""
+        self, by_table: Mapping[str, EndpointRead], reads: Mapping[str, EndpointRead]
+    ) -> list[AssetCheckResult]:
+        """Evaluate the checks that the run selected, else those that are due after this load."""
         page, context = self.page, self.context
-        planned = context.selected_asset_check_keys
-        unplanned = not planned and changes_only(context.run)
-        refused = [table for table, read in missed.items() if isinstance(read.error, SuddenLoss)]
-        results = check_results(
-            page,
-            self.connection.warehouse,
-            check_keys(page, [*by_table, *refused]) if unplanned else planned,
-            {table: self._loaded(read, table) for table, read in by_table.items()},
-            skipped=set(missed),
-            refused={table: self._loaded(missed[table], table) for table in refused},
+        missed = {page.asset_key(table) for table in reads if table not in by_table}
+        wanted = context.selected_asset_check_keys or due_checks(
+            page, context.instance, by_table, [table for table in by_table if table not in self._held]
         )
-        if unplanned:
-            log_news(context, results, {page.asset_key(table) for table in news})
-        else:
-            yield from results
+        wanted = [key for key in wanted if key.asset_key not in missed]
+        return check_results(page, self.connection.warehouse, wanted, self.reader.clock)
 
     def _read(self, endpoints: Sequence[Endpoint]) -> dict[str, EndpointRead]:
         connection, config = self.connection, self.config
@@ -224,7 +169,7 @@ class _TablesRun:
         with warehouse.reading() as query:
             if endpoints:
                 held = check_page(query, connection.identity, connection.page.moved_from, connection.place)
-                self._recorded = held == connection.identity
+                self._page_known = held == connection.identity
             self.stored = read_stored(query, whole=stored_tables(endpoints))
             self.history = read_history(query)
         by_id = {
@@ -245,8 +190,6 @@ class _TablesRun:
         loaded = [read for read in reads if read.outcome in ("read", "not offered")]
         if not loaded:
             return []
-        tables = [self.page.asset_key(table) for read in loaded for table in read.endpoint.tables]
-        self._records = newest_records(self.context.instance, tables)
         self._held = self._holding(loaded)
         # What a token is refused gets its tables too, so that SQL finds them; their rows stay.
         resources = [
@@ -260,29 +203,37 @@ class _TablesRun:
             # A page without metrics has no run that would make it.
             resources.append(metric_points_resource(lambda: iter(())))
         resources += history_resources(self.history, reads, self.reader)
-        if not self._recorded:
+        if not self._page_known:
             resources.append(identity_resource(self.connection.identity, self.page.name))
         load(self.connection.warehouse, resources)
-        return loaded
+        self._assert_complete(loaded)
+        return [read for read in loaded if not isinstance(read.error, Incomplete)]
+
+    def _assert_complete(self, loaded: Iterable[EndpointRead]) -> None:
+        """Mark the reads whose tables do not hold what was read."""
+        with self.connection.warehouse.reading() as session:
+            for read in loaded:
+                for table in [TABLES[name] for name in read.endpoint.tables if name not in self._held]:
+                    try:
+                        if read.error is None and read.endpoint.kind.appends:
+                            assert_count(session, table, self._rows_now(read, table.name))
+                        elif read.error is None:
+                            rows = read.rows.get(table.name, ())
+                            assert_keys(session, table, [tuple(map(row.get, table.key)) for row in rows])
+                    except Incomplete as error:
+                        read.error = error
 
     def _holding(self, loaded: Iterable[EndpointRead]) -> Collection[str]:
         """Return the tables that hold what was read already: an hourly sync is not to write all of them anew.
 
         In a DuckDB file that saves growth and no time; elsewhere each table that is replaced is jobs and dead rows.
-        Dagster's word for it, the newest data version, only tells which are worth a look: the database may be another
-        one since, or a backup.
         """
-        if self.config.full_refresh or not changes_only(self.context.run):
+        if self.config.full_refresh:
             return ()
-        alike = {
-            table: read
-            for read in loaded
-            for table in read.endpoint.tables
-            if (version := self._records.get(self.page.asset_key(table), Recorded()).version)
-            and self._version(read, table) in (None, version)
-        }
         with self.connection.warehouse.reading() as session:
-            return [table for table, read in alike.items() if _holds(session, read, table)]
+            return [
+                table for read in loaded for table in read.endpoint.tables if _holds(session, read, table)
+            ]
 
     def _loss(self, read: EndpointRead) -> SuddenLoss | None:
         """Return the error of an endpoint whose tables would lose too many rows at once."""
@@ -308,13 +259,11 @@ class _TablesRun:
 
     def _metadata(self, read: EndpointRead, table: str) -> dict[str, Any]:
         connection, api = self.connection, self.reader.api
-        rows = len(read.rows.get(table, ()))
         metadata: dict[str, Any] = {
             "dagster/row_count": self._rows_now(read, table),
-            "rows_read": rows,
+            "rows_read": len(read.rows.get(table, ())),
             "requests": read.requests,
             "seconds": round(read.seconds, 3),
-            "endpoint": read.endpoint.name,
             WHAT: self._what_happened(read, table),
             "demo": connection.demo,
             "cachet_api": api.version if api else 0,
@@ -323,30 +272,6 @@ class _TablesRun:
         if connection.page_url:
             metadata["status_page"] = MetadataValue.url(connection.page_url)
         return metadata
-
-    def _account(self, reads: Mapping[str, EndpointRead], news: Collection[str]) -> dict[str, Any]:
-        """Return what the run read and what became of it, which stands in one event instead of one for each table."""
-        connection = self.connection
-        account, loaded = {}, []
-        for name, read in reads.items():
-            missed = read.outcome not in ("read", "not offered")
-            loaded += [] if missed else [name]
-            for table in read.endpoint.tables:
-                what = _missed(read) if missed else self._what_happened(read, table)
-                account[table] = {
-                    "rows": None if missed else self._rows_now(read, table),
-                    "requests": read.requests,
-                    "seconds": round(read.seconds, 2),
-                    "what_happened": what,
-                }
-        return {
-            ACCOUNT: MetadataValue.json(account),
-            ENDPOINTS_LOADED: MetadataValue.json(loaded),
-            "tables_recorded": len(news),
-            "tables_without_news": sum(len(reads[name].endpoint.tables) for name in loaded) - len(news),
-            "requests": self.reader.client.request_count,
-            "demo": connection.demo,
-        }
 
     def _what_happened(self, read: EndpointRead, table: str) -> str:
         if read.error is not None:
@@ -360,21 +285,6 @@ class _TablesRun:
     def _rows_now(self, read: EndpointRead, table: str) -> int:
         kept = read.error is not None or read.endpoint.kind.appends
         return len(read.rows.get(table, ())) + (self.stored.counts[table] if kept else 0)
-
-    def _loaded(self, read: EndpointRead, table: str) -> Loaded:
-        """Return what a load said of a table, for its checks."""
-        before, rows = self.stored.counts[table], read.rows.get(table, [])
-        replaced = not read.endpoint.kind.appends and (
-            read.error is None or isinstance(read.error, SuddenLoss)
-        )
-        return Loaded(
-            before=before,
-            rows=len(rows) + (0 if replaced else before),
-            keys=[tuple(row[column] for column in TABLES[table].key) for row in rows] if replaced else None,
-            at=self.reader.clock or datetime.now(timezone.utc),
-            max_loss=self.connection.page.max_loss,
-            loss_accepted=self.config.accept_loss,
-        )
 
 
 def _sync_partitions(
@@ -406,14 +316,15 @@ def _sync_partitions(
 def _holds(session: Session, read: EndpointRead, table: str) -> bool:
     """Return whether a table holds what was read of it; one that rows are added to, whether there are none to add."""
     rows = read.rows.get(table, [])
-    if read.endpoint.kind.appends:
+    if read.endpoint.kind.appends or read.error is not None:
         return not rows and bool(session.columns(table))
     return holds(session, TABLES[table], rows)
 
 
 def _missed(read: EndpointRead) -> str:
-    kept = "" if read.outcome == "refused" else "; its previous rows are kept"
-    return f"{read.outcome}: {read.error.what if read.error else ''}{kept}"
+    kept = read.outcome != "refused" and not isinstance(read.error, Incomplete)
+    what = f"{read.outcome}: {read.error.what if read.error else ''}"
+    return f"{what}; its previous rows are kept" if kept else what
 
 
 def _summary(reads: Iterable[EndpointRead], requests: int) -> str:

@@ -1,70 +1,44 @@
-"""What the tables promise, one function a promise, each a question that any SQL destination answers.
+"""What every table has to be, one function an expectation, each a question that any SQL destination answers.
 
-A judge says whether the promise holds, which rows break it (ten at most), and the SQL that shows them all.
+An evaluation says whether it holds, which rows break it (ten at most), and the SQL that shows them all.
 It names keys, ids, codes and columns only: texts of a status page come from outside, and whoever shows a
-verdict may take it for Markdown. A promise that cannot be judged does not hold.
+result may take it for Markdown. An expectation that cannot be evaluated does not hold.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from cachet_dagster.source.endpoints import FILLED_BY
-from cachet_dagster.source.loss import FEW, sudden_loss
 from cachet_dagster.source.tables import Table
 
 from .protocol import Session
 
 SHOWN = 10
-"""Rows that a verdict shows at most."""
+"""Rows that a result shows at most."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far a time may lie beyond the server's clock: Cachet rounds a point's time to 30 s, up or down."""
 
-# A scheduled, completed or published time may lie in the future by design.
 # All keys at once take 300 MB for five million points.
 _SLICE_ROWS = 500_000
 
+# A scheduled, completed or published time may lie in the future by design.
 _PAST = ("created_at", "updated_at", "observed_at")
 
-Key = tuple[Any, ...]
-
 
 @dataclass(frozen=True)
-class Loaded:
-    """What a load said of a table, as far as there was one.
-
-    Attributes:
-        before: Rows that it held before; None without a load.
-        rows: Rows that it must hold now.
-        keys: Their keys, for a table that was replaced whole.
-        metrics: For points, of each metric that was read to its end: rows before, rows that it must have now.
-        at: The server's clock (UTC).
-        max_loss: Fraction of its rows that a table may lose in a load.
-        loss_accepted: Whether the run was told to let any loss through.
-    """
-
-    before: int | None = None
-    rows: int = 0
-    keys: Collection[Key] | None = None
-    metrics: Mapping[int, tuple[int, int]] | None = None
-    at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-    max_loss: float = 0.5
-    loss_accepted: bool = False
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a promise holds.
+class CheckResult:
+    """Whether an expectation holds.
 
     Attributes:
         passed: Whether it does.
-        description: What was found, in one or two sentences.
+        description: What was found, in one or two sentences; a setting stands in it as `{name}`.
         severity: How bad it is that it does not.
         found: How many rows break it.
         rows: Some of them, `SHOWN` at most.
@@ -80,38 +54,36 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Promise:
-    """A promise: its name, what it says, which tables give it, and who judges it.
-
-    `of_load` promises compare a table with what its load said, and cannot be judged without one.
-    """
+class Expectation:
+    """What a table has to be: its name, what it says, which tables it is for, and what finds out."""
 
     name: str
     says: str
     applies: Callable[[Table], bool]
-    judge: Callable[[Session, Table, Loaded], Verdict]
-    of_load: bool = False
+    find_out: Callable[[Session, Table, datetime], CheckResult]
 
 
-def promises(table: Table) -> list[Promise]:
-    """Return the promises that a table gives."""
-    return [promise for promise in PROMISES if promise.applies(table)]
+def evaluate(expectation: Expectation, session: Session, table: Table, clock: datetime) -> CheckResult:
+    """Evaluate an expectation; whatever keeps it from being evaluated breaks it.
 
-
-def judged(promise: Promise, session: Session, table: Table, loaded: Loaded) -> Verdict:
-    """Judge a promise; whatever keeps it from being judged breaks it."""
+    Args:
+        expectation: What to evaluate.
+        session: Where the table is.
+        table: The table.
+        clock: The server's present time (aware).
+    """
     try:
         if not session.columns(table.name):
-            return Verdict(False, "The table has not been loaded yet.", "warn")
-        verdict = promise.judge(session, table, loaded)
-        return replace(verdict, sql=session.text(verdict.sql)) if verdict.sql else verdict
+            return CheckResult(False, "The table has not been loaded yet.", "warn")
+        result = expectation.find_out(session, table, clock)
+        return replace(result, sql=session.text(result.sql)) if result.sql else result
     except session.errors as error:
         # The binder's message may repeat what is in the database.
         reason = _plain(str(error).splitlines()[0], keep=" .:,")
-        return Verdict(False, f"It could not be checked: {reason[:200]}")
+        return CheckResult(False, f"It could not be checked: {reason[:200]}")
 
 
-def key_unique_and_not_null(session: Session, table: Table, _loaded: Loaded) -> Verdict:
+def key_unique_and_not_null(session: Session, table: Table, _clock: datetime) -> CheckResult:
     """No two rows share a key, and none lacks it."""
     key, name = _key(table), session.table(table.name)
     nulls = " OR ".join(f"{_quoted(column)} IS NULL" for column in table.key)
@@ -126,9 +98,9 @@ def key_unique_and_not_null(session: Session, table: Table, _loaded: Loaded) -> 
         for where in (within if slices > 1 else [""])
     )
     if not broken:
-        return Verdict(True, f"{rows_in_all:,} rows, each with a key of its own.")
+        return CheckResult(True, f"{rows_in_all:,} rows, each with a key of its own.")
     found, rows = _broken(session, sql, key)
-    return Verdict(
+    return CheckResult(
         False,
         f"{_n(found, 'key')} {'is' if found == 1 else 'are'} null or of several rows: {_keys(table, rows)}.",
         found=found,
@@ -137,7 +109,7 @@ def key_unique_and_not_null(session: Session, table: Table, _loaded: Loaded) -> 
     )
 
 
-def references_resolve(session: Session, table: Table, _loaded: Loaded) -> Verdict:
+def references_resolve(session: Session, table: Table, _clock: datetime) -> CheckResult:
     """Ids of other rows lead to rows: always within one endpoint; else what leads nowhere is counted."""
     notes, parts, severity = [], [], "warn"
     for reference in table.references:
@@ -156,7 +128,7 @@ def references_resolve(session: Session, table: Table, _loaded: Loaded) -> Verdi
     sql = " UNION ALL ".join(parts)
     found, rows = _broken(session, sql, _key(table)) if parts else (0, [])
     if not found:
-        return Verdict(True, " ".join(["Every reference leads to a row.", *notes] if parts else notes))
+        return CheckResult(True, " ".join(["Every reference leads to a row.", *notes] if parts else notes))
     missing = session.execute(
         "SELECT missing_from, count(*) AS n, count(DISTINCT missing_id) AS ids"
         f" FROM ({sql}) AS found GROUP BY missing_from ORDER BY missing_from"
@@ -173,66 +145,10 @@ def references_resolve(session: Session, table: Table, _loaded: Loaded) -> Verdi
         if table.name == "metric_points"
         else "Cachet does not list what is hidden, or deleted while rows that name it stay."
     )
-    return Verdict(False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql)
+    return CheckResult(False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql)
 
 
-def rows_equal_to_the_endpoint(session: Session, table: Table, loaded: Loaded) -> Verdict:
-    """The table holds the rows that the endpoint gave, no more and no less."""
-    if loaded.metrics is not None:
-        return _points_equal(session, table, loaded.metrics)
-    sql = f"SELECT {_key(table)} FROM {session.table(table.name)} ORDER BY {_key(table)}"
-    held = _count(session, table)
-    if loaded.keys is None:
-        if held == loaded.rows:
-            return Verdict(True, f"{held:,} rows: those from before, and those that were added.")
-        said = f"The table holds {_n(held, 'row')}; with what was added it should be {loaded.rows:,}."
-        return Verdict(False, f"{said} {_OTHER_WRITER}", found=abs(held - loaded.rows), sql=sql)
-    stored = session.execute(sql).fetchall()
-    read = set(loaded.keys)
-    lost, odd = sorted(read.difference(stored)), sorted(set(stored) - read)
-    if not lost and not odd and held == len(loaded.keys):
-        return Verdict(True, f"{held:,} rows, each as the endpoint gave it.")
-    marked = [(key, "read, not stored") for key in lost] + [(key, "stored, not read") for key in odd]
-    rows = [dict(zip((*table.key, "difference"), (*key, why), strict=True)) for key, why in marked[:SHOWN]]
-    said = f"The endpoint gave {_n(len(loaded.keys), 'row')} and the table holds {held:,}"
-    shown = f": {_keys(table, rows)}" if rows else ""
-    return Verdict(False, f"{said}{shown}. {_OTHER_WRITER}", found=max(len(marked), 1), rows=rows, sql=sql)
-
-
-def no_sudden_loss(session: Session, table: Table, loaded: Loaded) -> Verdict:
-    """A load does not cost a table more than a fraction of its rows."""
-    before, now = loaded.before or 0, loaded.rows
-    if not before:
-        return Verdict(True, f"The first load: {now:,} rows.")
-    lost = before - now
-    if not sudden_loss(before, now, loaded.max_loss):
-        return Verdict(True, f"{before:,} rows before, {now:,} now.")
-    if loaded.loss_accepted:
-        return Verdict(True, f"{before:,} rows before, {now:,} now: let through as the run was told to.")
-    rows: list[dict[str, Any]] = []
-    sql = f"SELECT count(*) FROM {session.table(table.name)}"
-    if loaded.metrics is not None:
-        losses = sorted(
-            (after - then, metric, then, after) for metric, (then, after) in loaded.metrics.items()
-        )
-        rows = [
-            {"metric_id": metric, "rows_before": then, "rows_now": after}
-            for change, metric, then, after in losses[:SHOWN]
-            if change < 0
-        ]
-        sql = _POINTS_OF_EACH.format(table=session.table(table.name))
-    return Verdict(
-        False,
-        f"{before:,} rows before, {now:,} now: {lost / before:.0%} would go, and are kept. Check {{base_url}} and "
-        "what {api_key} may see. If Cachet has really lost them, run again with `accept_loss: true` in the "
-        f"run's config. {{max_loss}} (now {loaded.max_loss:g}) says which fraction may go.",
-        found=lost,
-        rows=rows,
-        sql=sql,
-    )
-
-
-def columns_as_declared(session: Session, table: Table, _loaded: Loaded) -> Verdict:
+def columns_as_declared(session: Session, table: Table, _clock: datetime) -> CheckResult:
     """The table has its declared columns, and no others with values in them."""
     held = session.columns(table.name)
     wrong = [
@@ -243,7 +159,7 @@ def columns_as_declared(session: Session, table: Table, _loaded: Loaded) -> Verd
         if held.get(column.name) != column.data_type
     ]
     if wrong:
-        return Verdict(
+        return CheckResult(
             False,
             f"Declared columns are not as declared: {', '.join(wrong)}. Drop the table and load it again.",
             found=len(wrong),
@@ -258,7 +174,7 @@ def columns_as_declared(session: Session, table: Table, _loaded: Loaded) -> Verd
         ).fetchall()[0]
         others = [name for name, count in zip(others, counts, strict=True) if count]
     if not others:
-        return Verdict(True, f"{len(declared)} columns, as declared.")
+        return CheckResult(True, f"{len(declared)} columns, as declared.")
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{name.replace(chr(39), chr(39) * 2)}' AS \"column\""
         f" FROM {session.table(table.name)} WHERE {_quoted(name)} IS NOT NULL"
@@ -267,7 +183,7 @@ def columns_as_declared(session: Session, table: Table, _loaded: Loaded) -> Verd
     found, rows = _broken(session, sql, _key(table))
     named = ", ".join(_plain(name) for name in others[:SHOWN])
     more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-    return Verdict(
+    return CheckResult(
         False,
         f"Columns beyond the declared hold values: {named}{more}. Cachet answers with attributes or types that "
         "this table does not know; they are kept as they came.",
@@ -278,7 +194,7 @@ def columns_as_declared(session: Session, table: Table, _loaded: Loaded) -> Verd
     )
 
 
-def codes_known(session: Session, table: Table, _loaded: Loaded) -> Verdict:
+def codes_known(session: Session, table: Table, _clock: datetime) -> CheckResult:
     """Codes are those that Cachet is known to use; a null is an answer."""
     coded = [column for column in table.columns if column.codes]
     sql = " UNION ALL ".join(
@@ -289,47 +205,39 @@ def codes_known(session: Session, table: Table, _loaded: Loaded) -> Verdict:
     )
     found, rows = _broken(session, sql, _key(table))
     if not found:
-        return Verdict(True, f"Every {' and '.join(column.name for column in coded)} is a known code.")
+        return CheckResult(True, f"Every {' and '.join(column.name for column in coded)} is a known code.")
     codes = session.execute(
         f'SELECT "column", code, count(*) AS n FROM ({sql}) AS found GROUP BY "column", code'
         f' ORDER BY "column", code LIMIT {SHOWN}'
     ).fetchall()
     said = ", ".join(f"{column} {code} ({_n(count, 'row')})" for column, code, count in codes)
-    return Verdict(
+    return CheckResult(
         False, f"Codes that nobody foresaw: {said}. First of them: {_keys(table, rows)}.", "warn",
         found=found, rows=rows, sql=sql,
     )  # fmt: skip
 
 
-def times_not_in_the_future(session: Session, table: Table, loaded: Loaded) -> Verdict:
+def times_not_in_the_future(session: Session, table: Table, clock: datetime) -> CheckResult:
     """What has happened did not happen after the server's clock, give or take `CLOCK_TOLERANCE`."""
-    limit = (loaded.at + CLOCK_TOLERANCE).astimezone(timezone.utc)
+    limit = (clock + CLOCK_TOLERANCE).astimezone(timezone.utc)
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{name}' AS \"column\", {_quoted(name)} AS at FROM {session.table(table.name)}"
         f" WHERE {_quoted(name)} > TIMESTAMPTZ '{limit.isoformat(sep=' ', timespec='seconds')}'"
         for name in _past_columns(table)
     )
     found, rows = _broken(session, sql, _key(table))
-    clock = f"{loaded.at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    at = f"{clock.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
     if not found:
-        return Verdict(True, f"No time lies beyond the server's clock ({clock}).")
-    return Verdict(
+        return CheckResult(True, f"No time lies beyond the server's clock ({at}).")
+    return CheckResult(
         False,
-        f"{_n(found, 'time')} {'lies' if found == 1 else 'lie'} beyond the server's clock ({clock}): "
+        f"{_n(found, 'time')} {'lies' if found == 1 else 'lie'} beyond the server's clock ({at}): "
         f"{_keys(table, rows)}. If they are hours off, set {{timezone}} to the time zone of the server.",
         "warn",
         found=found,
         rows=rows,
         sql=sql,
     )
-
-
-_POINTS_OF_EACH = "SELECT metric_id, count(*) AS n FROM {table} GROUP BY metric_id ORDER BY metric_id"
-_OTHER_WRITER = "Run it again; if it stays so, something else writes to the database."
-
-
-def _replaced(table: Table) -> bool:
-    return FILLED_BY[table.name].kind.has_ids or FILLED_BY[table.name].kind.per_metric
 
 
 def _past_columns(table: Table) -> list[str]:
@@ -340,73 +248,39 @@ def _always(_table: Table) -> bool:
     return True
 
 
-PROMISES = (
-    Promise(
+EXPECTATIONS = (
+    Expectation(
         "key_unique_and_not_null",
         "No two rows share a key, and none lacks it.",
         _always,
         key_unique_and_not_null,
     ),
-    Promise(
+    Expectation(
         "references_resolve",
         "Ids of other rows lead to rows. What Cachet hides or has deleted is counted, as a warning.",
         lambda table: bool(table.references),
         references_resolve,
     ),
-    Promise(
-        "rows_equal_to_the_endpoint",
-        "After a load the table holds what the endpoint gave. Points that Cachet 3 deleted stay until a full "
-        "refresh: of each metric it holds what it held before, plus what was new.",
-        _always,
-        rows_equal_to_the_endpoint,
-        of_load=True,
-    ),
-    Promise(
-        "no_sudden_loss",
-        f"A load costs the table no more than the fraction {{max_loss}} of its rows (fewer than {FEW} rows "
-        "may always go).",
-        _replaced,
-        no_sudden_loss,
-        of_load=True,
-    ),
-    Promise(
+    Expectation(
         "columns_as_declared",
         "The declared columns are there with their types, and no others hold values.",
         _always,
         columns_as_declared,
     ),
-    Promise(
+    Expectation(
         "codes_known",
         "Statuses and other codes are among those that Cachet is known to use.",
         lambda table: any(column.codes for column in table.columns),
         codes_known,
     ),
-    Promise(
+    Expectation(
         "times_not_in_the_future",
         "No row was created, changed or observed after the server's clock.",
         lambda table: bool(_past_columns(table)),
         times_not_in_the_future,
     ),
 )
-"""All promises, in the order in which they are judged."""
-
-
-def _points_equal(session: Session, table: Table, metrics: Mapping[int, tuple[int, int]]) -> Verdict:
-    sql = _POINTS_OF_EACH.format(table=session.table(table.name))
-    held = dict(session.execute(sql).fetchall())
-    rows = [
-        {"metric_id": metric, "rows_expected": expected, "rows_now": held.get(metric, 0)}
-        for metric, (_, expected) in sorted(metrics.items())
-        if held.get(metric, 0) != expected
-    ]
-    if not rows:
-        total = sum(expected for _, expected in metrics.values())
-        return Verdict(
-            True, f"{total:,} points of {_n(len(metrics), 'metric')}: those from before, and what was new."
-        )
-    named = ", ".join(str(row["metric_id"]) for row in rows[:SHOWN])
-    said = f"{_n(len(rows), 'metric')} {'has' if len(rows) == 1 else 'have'} more or fewer points than were loaded"
-    return Verdict(False, f"{said}: {named}. {_OTHER_WRITER}", found=len(rows), rows=rows[:SHOWN], sql=sql)
+"""All expectations, in the order in which they are evaluated."""
 
 
 def _broken(session: Session, sql: str, key: str) -> tuple[int, list[dict[str, Any]]]:

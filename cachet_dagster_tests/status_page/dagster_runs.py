@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Project:
 
     def set(self, **values: Any) -> None:
         """Set something of the page."""
-        self.page = self.page.with_values(**values)
+        self.page = replace(self.page, values={**self.page.values, **values})
 
     def keys(self) -> Sequence[str]:
         """Return the partitions."""
@@ -146,7 +147,5 @@ def materialized(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
         if event.event_type_value == "ASSET_MATERIALIZATION":
             data = event.step_materialization_data.materialization
             name = "/".join([data.asset_key.path[-1], *([data.partition] if data.partition else [])])
-            # The account of the run, which each run has.
-            if name != "server":
-                found[name] = {key: value.value for key, value in data.metadata.items()}
+            found[name] = {key: value.value for key, value in data.metadata.items()}
     return found

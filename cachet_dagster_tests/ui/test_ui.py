@@ -97,7 +97,7 @@ def test_a_partition_shows_its_own_metadata(newcomer):
 
 
 def test_checks_are_green_until_the_page_misbehaves_and_then_say_what_is_wrong(newcomer, server):
-    newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=complete")
+    newcomer.open("/assets/cachet/incidents?view=checks&checkDetail=consistent")
     newcomer.sees("Passed", within=RUN)
 
     for number in server.world.ids("incidents")[20:]:

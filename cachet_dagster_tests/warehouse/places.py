@@ -27,9 +27,10 @@ from cachet_dagster.source import ENDPOINTS, TABLES, CachetError, CachetReader, 
 from cachet_dagster.source import stored_tables as tables_to_look_at
 from cachet_dagster.source.details import ByIdRequest
 from cachet_dagster.source.stored import read_stored
+from cachet_dagster.source.tables import Table
 from cachet_dagster.warehouse import Session, Warehouse, load, make_warehouse
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
-from cachet_dagster.warehouse.quality import Loaded, judged, promises
+from cachet_dagster.warehouse.quality import EXPECTATIONS, CheckResult, evaluate
 
 PLACES = {
     "duckdb": "DuckDB",
@@ -116,10 +117,10 @@ class Place:
                 _mirror(session, table, connection)
         return connection
 
-    def verdicts(self, at: datetime | None = None) -> dict[str, tuple[bool, str, int]]:
+    def check_results(self, at: datetime | None = None) -> dict[str, tuple[bool, str, int]]:
         """Return what becomes of each promise that concerns no load: kept or not, in words, and rows found."""
         with self.warehouse().reading() as session:
-            return verdicts(session, at or datetime.now(timezone.utc))
+            return check_results(session, at or datetime.now(timezone.utc))
 
     def wrong_points(self, world: World) -> list[Any]:
         """Return the points, stored or the server's, that are not the same on both sides."""
@@ -161,14 +162,22 @@ def make_place(request: pytest.FixtureRequest, folder: Path) -> Place:
     return Place("filesystem", {"credentials": f"{server.url}/{number}"}, server.environment)
 
 
-def verdicts(session: Session, at: datetime) -> dict[str, tuple[bool, str, int]]:
-    """Return a dataset's verdicts, by table and promise; they name the clock, `at`, to the minute."""
+def check_table(session: Session, table: Table, at: datetime | None = None) -> dict[str, CheckResult]:
+    """Evaluate the expectations of a table, and return the results by name."""
+    clock = at or datetime.now(timezone.utc)
     return {
-        f"{table.name}: {promise.name}": (verdict.passed, verdict.description, verdict.found)
+        expectation.name: evaluate(expectation, session, table, clock)
+        for expectation in EXPECTATIONS
+        if expectation.applies(table)
+    }
+
+
+def check_results(session: Session, at: datetime) -> dict[str, tuple[bool, str, int]]:
+    """Return a dataset's results, by table and expectation; they name the clock, `at`, to the minute."""
+    return {
+        f"{table.name}: {name}": (found.passed, found.description, found.found)
         for table in TABLES.values()
-        for promise in promises(table)
-        if not promise.of_load
-        for verdict in [judged(promise, session, table, Loaded(at=at))]
+        for name, found in check_table(session, table, at).items()
     }
 
 

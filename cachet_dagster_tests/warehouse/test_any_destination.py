@@ -31,9 +31,8 @@ from cachet_dagster.source.rows import Row
 from cachet_dagster.source.stored import read_cursors, read_stored
 from cachet_dagster.warehouse import load, make_warehouse
 from cachet_dagster.warehouse.duckdb_session import DuckDBSession
-from cachet_dagster.warehouse.quality import Loaded, judged, promises
 
-from .places import TYPES, Place
+from .places import TYPES, Place, check_table
 from .postgres import PASSWORD, PostgresServer
 
 SERVERS = [
@@ -92,9 +91,7 @@ def every_question() -> list[str]:
         read_stored(session, whole=TABLES)
         read_cursors(session)
         for table in TABLES.values():
-            metrics = {1: (0, 1)} if table.name == "metric_points" else None
-            for promise in promises(table):
-                session.asked.append(judged(promise, session, table, Loaded(metrics=metrics, keys=[])).sql)
+            session.asked += [found.sql for found in check_table(session, table).values()]
     return list(dict.fromkeys(filter(None, session.asked)))
 
 
@@ -319,6 +316,6 @@ def test_keys_that_are_there_twice_are_said_and_the_load_stands(postgres: Postgr
 
     load(place.warehouse(), [table_resource(TABLES["metrics"], lambda: twice)])
 
-    assert place.verdicts()["metrics: key_unique_and_not_null"][0] is False
+    assert place.check_results()["metrics: key_unique_and_not_null"][0] is False
     with pytest.raises(CachetError):
         make_warehouse("postgres", credentials=postgres.url("doubled"), dataset="No Name")

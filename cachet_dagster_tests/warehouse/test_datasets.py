@@ -13,8 +13,8 @@ from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import CachetSettings
 from cachet_dagster.warehouse import Database
 from cachet_dagster.warehouse.points import PointsLoad
-from cachet_dagster.warehouse.quality import PROMISES, Loaded, judged, promises
 
+from .places import check_table
 from .proofs import sync
 
 
@@ -46,13 +46,12 @@ def test_two_pages_are_loaded_into_one_file_and_keep_out_of_each_others_dataset(
     assert (pruned, counts(second)["metric_points"]) == (27, 0)
     with first.reading() as opened:
         broken = [
-            f"{table.name}: {promise.name}"
+            f"{table.name}: {name}"
             for table in TABLES.values()
-            for promise in promises(table)
-            if not promise.of_load and not judged(promise, opened, table, Loaded()).passed
+            for name, found in check_table(opened, table).items()
+            if not found.passed
         ]
         schemas = opened.execute("SELECT DISTINCT schema_name FROM duckdb_tables() ORDER BY ALL").fetchall()
-    assert PROMISES
     assert not broken
     assert schemas == [("first_data",), ("second_data",)]
     assert {"first_pipeline", "second_pipeline"} <= {

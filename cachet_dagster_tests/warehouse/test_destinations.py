@@ -32,7 +32,7 @@ from cachet_dagster_tests.truth import differences as differences_3
 from cachet_dagster_tests.truth_cachet2 import differences as differences_2
 
 from .children import QUIET, failures_of
-from .places import Place, load_page, make_place, verdicts
+from .places import Place, check_results, load_page, make_place
 from .proofs_destinations import killed_loads, loads_at_once
 from .test_untrusted import HOSTILE
 
@@ -103,7 +103,7 @@ def test_a_cachet_3_lands_cell_by_cell_as_an_administrator_sees_it_twice_and_the
         with place.mirrored() as mirror:
             assert differences_3(mirror, "admin") == []
             now = datetime.now(timezone.utc)
-            assert place.verdicts(now) == verdicts(DuckDBSession(mirror, "cachet_data"), now)
+            assert place.check_results(now) == check_results(DuckDBSession(mirror, "cachet_data"), now)
 
         subscribers = place.count("subscribers")
         refused, _ = load_page(settings_of(server, None), place.warehouse(), points=False)
@@ -193,7 +193,7 @@ def test_texts_that_strangers_write_land_as_they_are_and_do_nothing(place: Place
             load_page(settings_of(server), place.warehouse())
 
     assert place.rows("components", "name, description") == [(text, text) for text in HOSTILE]
-    assert [name for name, (passed, *_) in place.verdicts().items() if not passed] == []
+    assert [name for name, (passed, *_) in place.check_results().items() if not passed] == []
 
 
 @quick_on_s3
