@@ -37,7 +37,7 @@ MODULE = "pages_of_the_benchmark.definitions"
 DEFINITIONS = """
 from pathlib import Path
 
-from cachet_dagster.pages import project_definitions
+from cachet_dagster.project import project_definitions
 
 defs = project_definitions(Path(__file__).parent)
 """

@@ -23,11 +23,11 @@ from pydantic import BaseModel, Field, PrivateAttr, SecretStr, create_model
 from cachet_dagster.source.errors import SettingsError, variable
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage
-from cachet_dagster.status_page.settings import OFF, Automation, PageSettings
+from cachet_dagster.status_page.settings import OFF, LoadTimeSettings, PageSettings
 
 SETTINGS = {
     name: setting
-    for name, setting in {**PageSettings.model_fields, **Automation.model_fields}.items()
+    for name, setting in {**PageSettings.model_fields, **LoadTimeSettings.model_fields}.items()
     if SecretStr not in get_args(setting.annotation)
 }
 """Settings that are attributes, by name: all but secrets, which no file holds."""
@@ -241,7 +241,7 @@ class StatusPageComponent(dg.Component, _Settings, dg.Resolvable):
         """
         page = self._built = self.page(context)
         if not self.env_prefix:
-            page.validate()
+            page.configuration.validate()
         others = context.component_tree.get_all_components(of_type=StatusPageComponent)
         _check_apart(page, [other._built for other in others if other is not self and other._built])
         return page_definitions(page)
@@ -263,8 +263,8 @@ def _check_apart(page: StatusPage, others: Sequence[StatusPage]) -> None:
             raise SettingsError(
                 f"two pages are named {page.name}", "Give one of them another `name` in its defs.yaml."
             )
-        place = page.place()
-        if place is not None and place == other.place():
+        place = page.configuration.place()
+        if place is not None and place == other.configuration.place():
             raise SettingsError(
                 f"the pages {other.name} and {page.name} would both be loaded into the dataset {place[1]} of "
                 f"{place[0]}",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dagster import BetaWarning, Definitions, PreviewWarning, in_process_executor
 
-from cachet_dagster.pages import project_definitions
+from cachet_dagster.project import project_definitions
 
 # Dagster says of its own components, dozens of times at each start, that they use what it calls beta.
 for category in (BetaWarning, PreviewWarning):

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore")
     logging.getLogger("dlt").setLevel(logging.ERROR)
     # Imported when it is known what is wanted, so that --help is instant.
-    from cachet_dagster.pages import project_pages
+    from cachet_dagster.project import project_pages
 
     pages = project_pages(Path.cwd())
     if chosen.page and chosen.page not in {page.name for page in pages}:

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from cachet_dagster.source.errors import CachetError, Refused, named
 from cachet_dagster.source.reader import CachetReader
-from cachet_dagster.status_page.page import Connection, StatusPage
+from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.run_context import RunContext, open_run
 
 _Finding = tuple[str, str, bool]
 
@@ -36,16 +37,16 @@ def _report(page: StatusPage, console: Console) -> bool:
         healthy = healthy and good
         mark = "[green]✓[/green]" if good else "[red]✗[/red]"
         console.print(f"{mark} {name:12}", end="")
-        console.print(named(text, page.setting_name), markup=False)
+        console.print(named(text, page.configuration.setting_name), markup=False)
 
     try:
-        for problem in page.automation.problems:
+        for problem in page.load_time.problems:
             line("settings", _said(problem), False)
-        for sentence in page.misspelt:
+        for sentence in page.configuration.misspelt:
             console.print(f"[yellow]![/yellow] {'settings':12}{sentence}")
-        if page.automation.unknown_endpoint:
+        if page.load_time.unknown_endpoint:
             return False
-        with page.connect(lambda _: None) as connection:
+        with open_run(page, lambda _: None) as connection:
             line("page", connection.identity)
             reader = CachetReader(connection.settings)
             for finding in _asked(reader):
@@ -103,7 +104,7 @@ def _access(reader: CachetReader) -> Iterator[_Finding]:
         yield "subscribers", "may be read", True
 
 
-def _report_database(connection: Connection, line: Callable[[str, str, bool], None]) -> None:
+def _report_database(connection: RunContext, line: Callable[[str, str, bool], None]) -> None:
     warehouse = connection.warehouse
     warehouse.wait = 0
     try:

@@ -12,6 +12,7 @@ from cachet_dagster.analytics.report import WrittenReport, parse_month
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.reports import write_page_report
+from cachet_dagster.status_page.run_context import open_run
 
 
 def report(pages: Sequence[StatusPage], month: str | None, policy: str | None) -> int:
@@ -27,12 +28,12 @@ def report(pages: Sequence[StatusPage], month: str | None, policy: str | None) -
     for page in pages:
         try:
             chosen = parse_month(month) if month else None
-            with page.connect(lambda _: None) as connection:
+            with open_run(page, lambda _: None) as connection:
                 print_report(console, write_page_report(page, connection, month=chosen, policy=policy))
         except (CachetError, OSError) as error:
             failed = True
             if isinstance(error, CachetError):
-                error = error.with_setting_names(page.setting_name)
+                error = error.with_setting_names(page.configuration.setting_name)
             console.print(f"{page.name}: {error}", markup=False, style="red")
     return 1 if failed else 0
 

@@ -29,10 +29,11 @@ from rich.table import Table
 from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.status_page.definitions import page_definitions
-from cachet_dagster.status_page.page import Connection, StatusPage
+from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.status_page.records import WHAT
 from cachet_dagster.status_page.reports import write_page_report
+from cachet_dagster.status_page.run_context import RunContext, open_run
 from cachet_dagster.status_page.run_requests import POINTS_JOB
 from cachet_dagster.warehouse import Warehouse
 
@@ -136,7 +137,7 @@ class _PageRun:
             self.warnings.append(f"{check.asset_key.path[-1]}: {check.description}")
 
     def _what_next(self, loaded: Sequence[str], seconds: float) -> None:
-        with contextlib.suppress(CachetError), self.page.connect(lambda _: None) as connection:
+        with contextlib.suppress(CachetError), open_run(self.page, lambda _: None) as connection:
             warehouse = connection.warehouse
             page = connection.identity if not self.failures else f"what was loaded of {connection.identity}"
             self.console.print(
@@ -146,13 +147,13 @@ class _PageRun:
             _print_hints(self.console, warehouse, first, demo=connection.demo)
             self._report(connection)
 
-    def _report(self, connection: Connection) -> None:
+    def _report(self, connection: RunContext) -> None:
         self.console.print()
         try:
             print_report(self.console, write_page_report(self.page, connection))
         except (CachetError, OSError) as error:
             if isinstance(error, CachetError):
-                error = error.with_setting_names(self.page.setting_name)
+                error = error.with_setting_names(self.page.configuration.setting_name)
             # What was to be loaded is loaded: a report that cannot be written fails no run.
             self.console.print(f"[yellow]No report was written: {_escaped(str(error))}[/yellow]")
 

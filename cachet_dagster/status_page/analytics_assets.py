@@ -40,7 +40,8 @@ from cachet_dagster.source.tables import Table
 
 from .charts import chart_metadata
 from .failures import connected
-from .page import Connection, StatusPage
+from .page import StatusPage
+from .run_context import RunContext
 from .specs import column_schema
 
 REPORT = "report"
@@ -116,7 +117,7 @@ def models_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     )
 
 
-def model_settings(connection: Connection) -> ModelSettings:
+def model_settings(connection: RunContext) -> ModelSettings:
     """Return what a page's settings say of its models."""
     page = connection.page
     return ModelSettings(
@@ -164,7 +165,7 @@ def _condition(page: StatusPage) -> AutomationCondition | None:
 
     None where the page has no sensors: Dagster would bring one of its own, for the whole code location.
     """
-    if not page.automation.has_sensors:
+    if not page.load_time.has_sensors:
         return None
     whole = [table.name for table in page.whole_tables if not FILLED_BY[table.name].kind.appends]
     if page.has_points:
@@ -175,7 +176,7 @@ def _condition(page: StatusPage) -> AutomationCondition | None:
     return changed.since_last_handled() & ~AutomationCondition.in_progress()
 
 
-def _metadata(connection: Connection, built: Built, name: str) -> dict[str, Any]:
+def _metadata(connection: RunContext, built: Built, name: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "as_of": MetadataValue.timestamp(built.as_of),
         "audience": connection.page.audience,

@@ -154,7 +154,7 @@ def _result(
         check_name=check,
         passed=not broken,
         severity=_SEVERITY["warn" if severities and "error" not in severities else "error"],
-        description=named(" ".join(said), page.setting_name),
+        description=named(" ".join(said), page.configuration.setting_name),
         metadata=_metadata(broken),
     )
 

@@ -8,17 +8,18 @@ from dagster import Failure
 
 from cachet_dagster.source.errors import CachetError
 
-from .page import Connection, StatusPage
+from .page import StatusPage
+from .run_context import RunContext, open_run
 
 
 @contextlib.contextmanager
-def connected(page: StatusPage, log: Callable[[str], None]) -> Iterator[Connection]:
+def connected(page: StatusPage, log: Callable[[str], None]) -> Iterator[RunContext]:
     """Connect, and turn an error that a person has to know into a failure whose message is just that."""
     try:
-        with page.connect(log) as connection:
+        with open_run(page, log) as connection:
             yield connection
     except CachetError as error:
-        told = error.with_setting_names(page.setting_name)
+        told = error.with_setting_names(page.configuration.setting_name)
         raise Failure(str(told), allow_retries=error.retryable) from error
 
 

@@ -39,7 +39,7 @@ _CHECK_EXECUTIONS = "asset_check_executions"
 
 def keep_runs(page: StatusPage) -> timedelta | None:
     """Return how long runs are kept, the default where that cannot be used; None for ever."""
-    days, _ = page.usable("keep_runs_days")
+    days, _ = page.configuration.setting_or_default("keep_runs_days")
     return None if days.lower() == OFF else timedelta(days=int(days))
 
 

@@ -87,7 +87,7 @@ def _points_jobs(page: StatusPage) -> list[Any]:
         _points_job(
             page,
             "reload_metrics",
-            page.reload_op,
+            page.named("reload"),
             tags=page.run_tags,
             description="Load the points of a list of metrics in one run, where a backfill would take a run for "
             "each key that stands alone. With `full_refresh` their points are read from the start.",

@@ -35,9 +35,10 @@ from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 
 from .checks import check_results, check_specs, due_checks, failed_checks
 from .failures import connected, raise_failures
-from .page import Connection, StatusPage
+from .page import StatusPage
 from .partitions import is_metric_key, metric_keys
 from .records import DATA_VERSION, evaluation
+from .run_context import RunContext
 from .specs import points_spec
 
 
@@ -64,7 +65,7 @@ def points_asset(page: StatusPage) -> AssetsDefinition:
     @multi_asset(
         specs=[points_spec(page)],
         check_specs=check_specs(page, [TABLES["metric_points"]]),
-        name=page.points_op,
+        name=page.named("load_points"),
         # So that its checks can be evaluated without loading.
         can_subset=True,
         partitions_def=page.partitions,
@@ -103,7 +104,7 @@ def points_asset(page: StatusPage) -> AssetsDefinition:
 def load_metric_points(
     page: StatusPage,
     context: AssetExecutionContext | OpExecutionContext,
-    connection: Connection,
+    connection: RunContext,
     metric_ids: Sequence[int],
     config: PointsConfig,
 ) -> Iterator[Any]:
@@ -125,7 +126,7 @@ class _PointsRun:
     page: StatusPage
     context: AssetExecutionContext | OpExecutionContext
     config: PointsConfig
-    connection: Connection
+    connection: RunContext
     points: PointsLoad = field(init=False)
     metrics: dict[int, MetricLoaded] = field(default_factory=dict)
     failed: dict[int, CachetError] = field(default_factory=dict)
@@ -172,7 +173,7 @@ class _PointsRun:
             for done in loading:
                 error = done.error or _incomplete(done)
                 if error:
-                    self.failed[done.metric_id] = error.with_setting_names(page.setting_name)
+                    self.failed[done.metric_id] = error.with_setting_names(page.configuration.setting_name)
                     continue
                 self.metrics[done.metric_id] = done
                 news = bool(done.new or done.changed or done.deleted or str(done.metric_id) not in known)
@@ -192,7 +193,7 @@ class _PointsRun:
         try:
             pruned = self.points.prune([row["id"] for row in listed.rows["metrics"]])
         except SuddenLoss as error:
-            return [str(error.with_setting_names(self.page.setting_name))]
+            return [str(error.with_setting_names(self.page.configuration.setting_name))]
         self.context.log.info(f"pruned {pruned:,} points of metrics that Cachet lists no more")
         return []
 

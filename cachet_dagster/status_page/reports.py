@@ -24,7 +24,8 @@ from cachet_dagster.warehouse import Session
 
 from .analytics_assets import REPORT, model_settings
 from .failures import connected
-from .page import Connection, StatusPage
+from .page import StatusPage
+from .run_context import RunContext
 
 FOLDER = Path("reports")
 """Where reports are kept, below the current folder."""
@@ -51,7 +52,7 @@ def report_asset(page: StatusPage) -> AssetsDefinition:
         deps=[page.asset_key(name) for name in _SHOWN],
         description="The last month that is over as one HTML file, the same in Markdown, and its tables as CSV. For "
         "everyone to see, unless CACHET_AUDIENCE is `all`. Other months and policies: `make report`.",
-        automation_condition=AutomationCondition.eager() if page.automation.has_sensors else None,
+        automation_condition=AutomationCondition.eager() if page.load_time.has_sensors else None,
         group_name=page.analytics_group,
         owners=page.owners,
         tags=page.tags,
@@ -81,7 +82,7 @@ def _metadata(written: WrittenReport) -> dict[str, Any]:
 
 def write_page_report(
     page: StatusPage,
-    connection: Connection,
+    connection: RunContext,
     *,
     month: date | None = None,
     policy: str | None = None,
@@ -117,7 +118,7 @@ def _figures(session: Session) -> Figures:
     return Figures(session.execute, session.dataset)
 
 
-def _build_where_stale(connection: Connection) -> None:
+def _build_where_stale(connection: RunContext) -> None:
     with connection.warehouse.reading() as session:
         try:
             if _figures(session).is_current:

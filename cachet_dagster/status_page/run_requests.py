@@ -58,20 +58,24 @@ def points_in_flight(page: StatusPage, instance: DagsterInstance) -> str | None:
     return next((_reason(run) for run in runs if _loads_points(page, run)), None)
 
 
-def points_since(page: StatusPage, instance: DagsterInstance, since: datetime, *, but_by: str) -> str | None:
+def points_since(
+    page: StatusPage, instance: DagsterInstance, since: datetime, *, exclude_schedule: str
+) -> str | None:
     """Return why a load of all points is needless: one began since. None where there is none.
 
     Args:
         page: The page; runs of others do not count.
         instance: Where runs are kept.
         since: When it must have begun at the latest (aware).
-        but_by: Name of the schedule whose own runs do not count.
+        exclude_schedule: Name of the schedule whose own runs do not count.
     """
     runs = instance.get_runs(
         RunsFilter(tags={PARTITIONS_TAG: ALL}, statuses=[DagsterRunStatus.SUCCESS], created_after=since)
     )
     others = [
-        run for run in runs if _loads_points(page, run) and run.tags.get("dagster/schedule_name") != but_by
+        run
+        for run in runs
+        if _loads_points(page, run) and run.tags.get("dagster/schedule_name") != exclude_schedule
     ]
     return f"run {others[0].run_id[:8]} has just loaded all points" if others else None
 

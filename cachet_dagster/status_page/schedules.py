@@ -82,11 +82,10 @@ def page_schedules(page: StatusPage) -> list[ScheduleDefinition]:
 
 
 def _housekeeping(page: StatusPage) -> ScheduleDefinition:
-    _days, bad = page.usable("keep_runs_days")
-    zone, bad_zone = page.usable("schedule_timezone")
-    set_by = (
-        f"Delete the page's old runs. After how many days is set by {page.setting_name('keep_runs_days')}."
-    )
+    _days, bad = page.configuration.setting_or_default("keep_runs_days")
+    zone, bad_zone = page.configuration.setting_or_default("schedule_timezone")
+    setting = page.configuration.setting_name("keep_runs_days")
+    set_by = f"Delete the page's old runs. After how many days is set by {setting}."
     return ScheduleDefinition(
         name=page.named(f"{HOUSEKEEPING}_schedule"),
         job_name=page.named(HOUSEKEEPING),
@@ -114,11 +113,11 @@ def _schedule(
         return request
 
     setting = f"{setting or job}_cron"
-    if getattr(page.automation, setting).strip().lower() == OFF:
+    if getattr(page.load_time, setting).strip().lower() == OFF:
         return None
-    zone, bad_zone = page.usable("schedule_timezone")
-    cron, bad_cron = page.usable(setting)
-    set_by = f"Its time is set by {page.setting_name(setting)}."
+    zone, bad_zone = page.configuration.setting_or_default("schedule_timezone")
+    cron, bad_cron = page.configuration.setting_or_default(setting)
+    set_by = f"Its time is set by {page.configuration.setting_name(setting)}."
     return ScheduleDefinition(
         name=page.named(f"{name or job}_schedule"),
         job_name=page.named(job),
@@ -136,6 +135,6 @@ def _points(page: StatusPage, context: ScheduleEvaluationContext) -> Requested:
         return SkipReason("there are no metric partitions yet: a sync or the sensor adds them")
     now = context.scheduled_execution_time
     reason = points_in_flight(page, context.instance) or points_since(
-        page, context.instance, now - JUST_LOADED, but_by=page.named("metric_points_schedule")
+        page, context.instance, now - JUST_LOADED, exclude_schedule=page.named("metric_points_schedule")
     )
     return SkipReason(reason) if reason else all_points_request(page)

@@ -36,8 +36,9 @@ from cachet_dagster.source.errors import CachetError, SettingsError, Unreachable
 from cachet_dagster.warehouse.lock import LockTimeout
 
 from .analytics_assets import models_sensor
-from .page import PAGE_TAG, Connection, StatusPage
+from .page import PAGE_TAG, StatusPage
 from .partitions import metric_keys, sync_metric_partitions
+from .run_context import RunContext, open_run
 from .run_requests import (
     CHANGED_TAG,
     FULL_REFRESH_TAG,
@@ -57,7 +58,7 @@ _EVENTS = 100
 
 
 @dataclass
-class _Memory:
+class SensorCursor:
     """A sensor's cursor: what it knows of one server, and how many runs it has requested.
 
     Attributes:
@@ -73,7 +74,8 @@ class _Memory:
     seen: Any = None
 
     @classmethod
-    def of(cls, cursor: str | None, connection: Connection) -> "_Memory":
+    def of(cls, cursor: str | None, connection: RunContext) -> "SensorCursor":
+        """Return what a cursor knows of the server; nothing of another one."""
         server = "demo" if connection.demo else connection.settings.base_url
         try:
             memory = cls(**json.loads(cursor or ""))
@@ -82,6 +84,7 @@ class _Memory:
         return memory if memory.server == server else cls(server, requested=memory.requested)
 
     def text(self) -> str:
+        """Return the cursor as Dagster keeps it."""
         return json.dumps(vars(self), separators=(",", ":"))
 
 
@@ -92,9 +95,9 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
     changes as it is set, what follows from a load half as often, and metrics, which hardly ever appear, a fifth.
     """
     webhook = [failure_webhook(page)]
-    if not page.automation.has_sensors:
+    if not page.load_time.has_sensors:
         return webhook
-    text, _ = page.usable("sensor_seconds")
+    text, _ = page.configuration.setting_or_default("sensor_seconds")
     seconds = int(text)
     looking = [changes_sensor(page, seconds), models_sensor(page, 2 * seconds)]
     if page.has_points:
@@ -105,7 +108,7 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
 def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that adds partitions for new metrics, and requests one run over exactly those."""
 
-    def tick(context: SensorEvaluationContext, connection: Connection, memory: _Memory) -> SensorResult:
+    def tick(context: SensorEvaluationContext, connection: RunContext, memory: SensorCursor) -> SensorResult:
         instance = context.instance
         known = {int(key) for key in metric_keys(page, instance)}
         found, memory.api = Poll(connection.settings, memory.api).new_metrics(known)
@@ -140,7 +143,7 @@ def metric_partitions_sensor(page: StatusPage, seconds: int) -> SensorDefinition
 def changes_sensor(page: StatusPage, seconds: int) -> SensorDefinition:
     """Return the sensor that requests a sync when incidents or components changed, and at the first look."""
 
-    def tick(context: SensorEvaluationContext, connection: Connection, memory: _Memory) -> SensorResult:
+    def tick(context: SensorEvaluationContext, connection: RunContext, memory: SensorCursor) -> SensorResult:
         newest, memory.api = Poll(connection.settings, memory.api).newest()
         if memory.seen is None:
             changed = "first look"
@@ -230,13 +233,13 @@ def points_after_sync_sensor(page: StatusPage, seconds: int) -> SensorDefinition
 
 def failure_webhook(page: StatusPage) -> SensorDefinition:
     """Return the sensor that tells a webhook of the page's failed runs, switched on where a setting names one."""
-    setting = page.setting_name("failure_webhook")
+    setting = page.configuration.setting_name("failure_webhook")
 
     @run_failure_sensor(
         name=page.named("failure_webhook"),
         minimum_interval_seconds=15,
         default_status=DefaultSensorStatus.RUNNING
-        if page.automation.failure_webhook
+        if page.load_time.failure_webhook
         else DefaultSensorStatus.STOPPED,
         description=f"Posts JSON (`text`, `run_id`, `job`, `page`, `error`) to {setting} when a run of this page "
         "fails. Switched on from the start where that is set.",
@@ -245,10 +248,10 @@ def failure_webhook(page: StatusPage) -> SensorDefinition:
         run = context.dagster_run
         if not _concerns(page, run):
             return SkipReason(f"run {run.run_id[:8]} is not one of the page {page.name}")
-        url = page.failure_webhook
+        url = page.configuration.failure_webhook
         if not url:
             return SkipReason(f"{setting} is not set")
-        error = page.without_token(_error(context))
+        error = page.configuration.without_token(_error(context))
         post = {
             "text": f"{run.job_name} failed (run {run.run_id[:8]}): {error}",
             "run_id": run.run_id,
@@ -278,17 +281,17 @@ def _concerns(page: StatusPage, run: DagsterRun) -> bool:
 def _poll(
     page: StatusPage,
     context: SensorEvaluationContext,
-    tick: Callable[[SensorEvaluationContext, Connection, _Memory], SensorResult],
+    tick: Callable[[SensorEvaluationContext, RunContext, SensorCursor], SensorResult],
 ) -> SensorResult:
     """Return what a tick that asks Cachet requests, or why it could not ask.
 
     The tick gets the context and not its instance, since Dagster opens its storage where the instance is first
     asked for, which costs more than all the rest: the look for changes does without where it finds none.
     """
-    memory: _Memory | None = None
+    memory: SensorCursor | None = None
     try:
-        with page.connect(context.log.debug) as connection:
-            memory = _Memory.of(context.cursor, connection)
+        with open_run(page, context.log.debug) as connection:
+            memory = SensorCursor.of(context.cursor, connection)
             return tick(context, connection, memory)
     except CachetError as error:
         cursor = context.cursor
@@ -296,11 +299,13 @@ def _poll(
             # It may speak another API since; the next tick finds out.
             memory.api = None
             cursor = memory.text()
-        return SensorResult(skip_reason=str(error.with_setting_names(page.setting_name)), cursor=cursor)
+        return SensorResult(
+            skip_reason=str(error.with_setting_names(page.configuration.setting_name)), cursor=cursor
+        )
 
 
 def _add_partitions(
-    page: StatusPage, instance: DagsterInstance, ids: list[int], connection: Connection
+    page: StatusPage, instance: DagsterInstance, ids: list[int], connection: RunContext
 ) -> list[str]:
     warehouse = connection.warehouse
     try:

@@ -1,14 +1,14 @@
 """What can be set of a page beside how its Cachet is read: where it is loaded, what is automated, what is left out.
 
 Two models, because two moments need them: `PageSettings` is made by a run, which says what is wrong with it;
-`Automation` is made when the code location loads, which must always load, so that it holds plain texts that are
+`LoadTimeSettings` is made when the code location loads, which must always load, so that it holds plain texts that are
 judged where they are used. Both come from a page's own values and, for the page of the environment, from variables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -60,7 +60,7 @@ USABLE: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "keep_runs_days": (is_days, f"a whole number of days, or `{OFF}`"),
     "sensor_seconds": (is_seconds, f"a whole number of seconds, or `{OFF}`"),
 }
-"""Settings of `Automation` that are judged where they are used: which texts fit, and what is wanted."""
+"""Settings of `LoadTimeSettings` that are judged where they are used: which texts fit, and what is wanted."""
 
 _NEVER_OFF = ("schedule_timezone",)
 
@@ -143,7 +143,7 @@ class PageSettings(CachetSettings):
         return CachetSettings(**{**values, **given})
 
 
-class Automation(SettingsModel):
+class LoadTimeSettings(SettingsModel):
     """What Dagster has to know of a page when the code location loads."""
 
     base_url: str = Field(default="", description="the status page's address")
@@ -236,7 +236,7 @@ class _PageFromEnvironment(PageSettings, _FromEnvironment):
         return self
 
 
-class _AutomationFromEnvironment(Automation, _FromEnvironment):
+class _LoadTimeFromEnvironment(LoadTimeSettings, _FromEnvironment):
     pass
 
 
@@ -255,11 +255,11 @@ def page_settings(env_prefix: str | None, given: dict[str, Any]) -> PageSettings
     return _PageFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
 
 
-def automation(env_prefix: str | None, given: dict[str, Any]) -> Automation:
+def load_time_settings(env_prefix: str | None, given: dict[str, Any]) -> LoadTimeSettings:
     """Return what Dagster has to know of a page when the code location loads; see `page_settings`."""
     if env_prefix is None:
-        return Automation(**given)
-    return _AutomationFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
+        return LoadTimeSettings(**given)
+    return _LoadTimeFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
 
 
 def misspelt(env_prefix: str, variables: Iterable[str]) -> list[str]:
@@ -269,27 +269,16 @@ def misspelt(env_prefix: str, variables: Iterable[str]) -> list[str]:
         env_prefix: What the page's variables begin with.
         variables: Names of variables.
     """
-    settings = {*PageSettings.model_fields, *Automation.model_fields, "api_token"} - {"api_key"}
+    settings = {*PageSettings.model_fields, *LoadTimeSettings.model_fields, "api_token"} - {"api_key"}
     known = sorted(f"{env_prefix}{setting.upper()}" for setting in settings)
     heeded = {*known, f"{env_prefix}API_KEY"}
     found = []
     for name in sorted(variables):
         if name.startswith(env_prefix) and name not in heeded:
+            # Another page's variable has a word more.
+            near = [setting for setting in known if abs(len(setting) - len(name)) <= 1]
             found += [
                 f"{name} is no setting: did you mean {setting}?"
-                for setting in known
-                if _resembles(name, setting)
-            ][:1]
+                for setting in get_close_matches(name, near, n=1, cutoff=0.9)
+            ]
     return found
-
-
-def _resembles(name: str, setting: str) -> bool:
-    """Return whether each word of a name is nearly that of a setting: another page's token is none of this one's."""
-    words = [*zip(name.split("_"), setting.split("_"), strict=False)]
-    alike = all(SequenceMatcher(None, *pair).ratio() > _ALIKE for pair in words)
-    return name.replace("_", "") == setting.replace("_", "") or (
-        name.count("_") == setting.count("_") and alike
-    )
-
-
-_ALIKE = 0.75

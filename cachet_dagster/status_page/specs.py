@@ -63,7 +63,7 @@ class CachetDltTranslator(DagsterDltTranslator):
                 description=_description(table),
                 group_name=page.group,
                 owners=page.owners,
-                kinds={"dlt", page.automation.destination},
+                kinds={"dlt", page.load_time.destination},
                 tags={**page.tags, ENDPOINT_TAG: endpoint.name},
                 skippable=True,
                 partitions_def=page.partitions if endpoint.kind.per_metric else None,

@@ -48,9 +48,10 @@ from cachet_dagster.warehouse.lock import LockTimeout
 
 from .checks import check_results, check_specs, due_checks, failed_checks
 from .failures import connected, raise_failures
-from .page import Connection, StatusPage
+from .page import StatusPage
 from .partitions import all_keys, sync_metric_partitions
 from .records import DATA_VERSION, UNCHANGED, WHAT, data_version, evaluation
+from .run_context import RunContext
 from .specs import LINEAGE_ORDER, table_specs
 
 _ACCEPT_LOSS = (
@@ -94,7 +95,7 @@ class _TablesRun:
     page: StatusPage
     context: AssetExecutionContext
     config: TablesConfig
-    connection: Connection
+    connection: RunContext
     stored: Stored = field(default_factory=Stored)
     history: HistoryState = field(default_factory=HistoryState)
     reader: CachetReader = field(init=False)
@@ -182,7 +183,7 @@ class _TablesRun:
         reads = self.reader.read([endpoint.name for endpoint in endpoints]) if endpoints else {}
         for read in reads.values():
             error = read.error or self._loss(read)
-            read.error = error and error.with_setting_names(self.page.setting_name)
+            read.error = error and error.with_setting_names(self.page.configuration.setting_name)
         return reads
 
     def _load(self, reads: Collection[EndpointRead]) -> list[EndpointRead]:
@@ -291,7 +292,7 @@ def _sync_partitions(
     page: StatusPage,
     context: AssetExecutionContext,
     read: EndpointRead,
-    connection: Connection,
+    connection: RunContext,
     before: Collection[str],
 ) -> list[str]:
     """Make the metrics read the partitions, and return why that failed where it did: the load stands.

@@ -56,9 +56,10 @@ def without_the_demo() -> str:
     """Load the page of the environment where nothing is configured, and return why that fails."""
     from cachet_dagster import StatusPage
     from cachet_dagster.source.errors import SettingsError
+    from cachet_dagster.status_page.run_context import open_run
 
     try:
-        with StatusPage.from_environment().connect(lambda _: None):
+        with open_run(StatusPage.from_environment(), lambda _: None):
             return ""
     except SettingsError as error:
         return str(error)

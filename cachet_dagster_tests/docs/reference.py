@@ -22,14 +22,14 @@ from cachet_dagster.source.errors import variable
 from cachet_dagster.source.tables import TABLES, Table
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage
-from cachet_dagster.status_page.settings import Automation, PageSettings
+from cachet_dagster.status_page.settings import LoadTimeSettings, PageSettings
 
 PROJECT = Path(cachet_dagster.__file__).parents[1]
 
 
 def settings() -> str:
     """Return the table of settings: variables, defaults, descriptions."""
-    fields = {**PageSettings.model_fields, **Automation.model_fields}
+    fields = {**PageSettings.model_fields, **LoadTimeSettings.model_fields}
     rows = [
         (f"`{variable(name)}`", _default(field), field.description or "") for name, field in fields.items()
     ]

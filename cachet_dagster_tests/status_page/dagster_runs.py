@@ -84,7 +84,7 @@ class Project:
         return materialize(
             [points_asset(self.page)],
             instance=self.instance,
-            run_config={**QUIET, "ops": {self.page.points_op: {"config": config}}},
+            run_config={**QUIET, "ops": {self.page.named("load_points"): {"config": config}}},
             tags={
                 "dagster/asset_partition_range_start": wanted[0],
                 "dagster/asset_partition_range_end": wanted[-1],

@@ -16,6 +16,7 @@ from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.page import StatusPage
+from cachet_dagster.status_page.run_context import open_run
 from cachet_dagster_tests.conftest import ADMIN
 from cachet_dagster_tests.truth import differences
 
@@ -222,7 +223,7 @@ def test_a_database_that_dlt_cannot_find_again_is_refused_before_anything_is_req
     for base_url in (server.url, None):
         values = {"database": name, **({"base_url": base_url} if base_url else {})}
         page = StatusPage(values=values, token=SecretStr(token) if base_url else None)
-        with pytest.raises(SettingsError, match="Set CACHET_DATABASE to a path"), page.connect(print):
+        with pytest.raises(SettingsError, match="Set CACHET_DATABASE to a path"), open_run(page, print):
             pass
 
     assert server.request_count == 0
@@ -244,7 +245,7 @@ def test_a_metric_named_twice_is_loaded_once(project):
         job = page_definitions(project.page).resolve_job_def("cachet_reload_metrics")
         loaded = job.execute_in_process(
             instance=project.instance,
-            run_config={**QUIET, "ops": {"reload_metrics": {"config": {"metric_ids": [1, 2, 1, 2]}}}},
+            run_config={**QUIET, "ops": {"cachet_reload": {"config": {"metric_ids": [1, 2, 1, 2]}}}},
         )
 
         assert sorted(materialized(loaded)) == ["metric_points/1", "metric_points/2"]

@@ -89,7 +89,7 @@ class Page:
                 instance=self.instance,
                 run_config={
                     **QUIET,
-                    "ops": {"metric_points": {"config": {"full_refresh": full_refresh}}},
+                    "ops": {"cachet_load_points": {"config": {"full_refresh": full_refresh}}},
                 },
                 tags={
                     "dagster/asset_partition_range_start": keys[0],
@@ -108,7 +108,7 @@ class Page:
                 instance=self.instance,
                 run_config={
                     **QUIET,
-                    "ops": {"reload_metrics": {"config": {"metric_ids": list(metric_ids)}}},
+                    "ops": {"cachet_reload": {"config": {"metric_ids": list(metric_ids)}}},
                 },
             )
         )

@@ -9,7 +9,8 @@ import pytest
 from cachet_dagster.source import ENDPOINTS
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.status_page.page import StatusPage
-from cachet_dagster.status_page.settings import PageSettings, automation, misspelt, page_settings
+from cachet_dagster.status_page.run_context import open_run
+from cachet_dagster.status_page.settings import PageSettings, load_time_settings, misspelt, page_settings
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_token_is_not_in_the_settings_text(folder: Path, monkeypatch: pytest.M
 
 
 def test_an_endpoint_that_is_left_out_takes_along_what_needs_it() -> None:
-    left = automation(None, {"exclude_endpoints": "incidents, metrics ,unheard"})
+    left = load_time_settings(None, {"exclude_endpoints": "incidents, metrics ,unheard"})
 
     assert set(ENDPOINTS) - set(left.endpoints) == {
         "incidents",
@@ -107,7 +108,7 @@ def test_an_endpoint_to_leave_out_that_is_none_stops_a_run_before_anything_is_as
 
     with (
         pytest.raises(SettingsError, match="names subscriber, and there is no such endpoint"),
-        StatusPage.from_environment().connect(lambda _: None),
+        open_run(StatusPage.from_environment(), lambda _: None),
     ):
         pass
     assert list(folder.iterdir()) == []

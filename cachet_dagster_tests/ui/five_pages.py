@@ -35,7 +35,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from cachet_dagster.pages import project_definitions
+from cachet_dagster.project import project_definitions
 
 defs = dg.Definitions.merge(
     project_definitions(Path(__file__).parent), dg.Definitions(executor=dg.in_process_executor)
