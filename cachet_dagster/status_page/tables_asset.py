@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
     AssetCheckResult,
     AssetExecutionContext,
     AssetMaterialization,
@@ -48,7 +49,7 @@ from cachet_dagster.warehouse.lock import LockTimeout
 
 from .checks import check_results, check_specs, due_checks, failed_checks
 from .failures import connected, raise_failures
-from .page import StatusPage
+from .page import PAGE_TAG, StatusPage
 from .partitions import all_keys, sync_metric_partitions
 from .records import DATA_VERSION, UNCHANGED, WHAT, data_version, evaluation
 from .run_context import RunContext
@@ -157,9 +158,11 @@ class _TablesRun:
         """Evaluate the checks that the run selected, else those that are due after this load."""
         page, context = self.page, self.context
         missed = {page.asset_key(table) for table in reads if table not in by_table}
-        wanted = context.selected_asset_check_keys or due_checks(
-            page, context.instance, by_table, [table for table in by_table if table not in self._held]
-        )
+        wanted: Collection[AssetCheckKey] = context.selected_asset_check_keys
+        if not wanted and PAGE_TAG in context.run.tags:
+            # The page's jobs plan no checks; a person who selects none wants none.
+            changed = [table for table in by_table if table not in self._held]
+            wanted = due_checks(page, context.instance, by_table, changed)
         wanted = [key for key in wanted if key.asset_key not in missed]
         return check_results(page, self.connection.warehouse, wanted, self.reader.clock)
 

@@ -98,7 +98,7 @@ def test_whatever_a_page_can_be_set_to_is_an_attribute():
     }
     built, _ = page(**given)
 
-    settings = built.settings().model_dump()
+    settings = built.configuration.settings().model_dump()
     assert {name: settings[name] for name in given} == {**given, "api_version": "2"}
 
 
@@ -312,8 +312,8 @@ def test_what_is_scaffolded_as_a_comment_is_the_default():
             uncommented = component.built_page
 
     assert len(uncommented.values) > len(built.values) + 20
-    assert uncommented.settings() == built.settings()
-    assert uncommented.automation == built.automation.model_copy(update={"dataset": "acme_data"})
+    assert uncommented.configuration.settings() == built.configuration.settings()
+    assert uncommented.load_time == built.load_time.model_copy(update={"dataset": "acme_data"})
 
 
 @pytest.mark.parametrize("folder", ["Acme-Status", "2nd page", "acme.status"])

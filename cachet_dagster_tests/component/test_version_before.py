@@ -1,11 +1,12 @@
-"""A database and a `.dagster` folder that the version before pages were values has left open as they are, and go on.
+"""A database and a `.dagster` folder that commit 87e46b2 has left open as they are, and go on.
 
-`before.tar.xz` was made by that version: two `make run` of the generated page below, its database and its runs.
+`before.tar.xz` was made by that commit: two `make run` of the generated page below, its database and its runs.
 """
 
 from __future__ import annotations
 
 import tarfile
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from cachet_dagster.status_page.partitions import metric_keys
 
 pytestmark = pytest.mark.slow
 
+LATER = datetime(2026, 12, 2, tzinfo=timezone.utc)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 HELD = """
 SELECT (SELECT count(*) FROM incidents), (SELECT count(*) FROM incident_updates), (SELECT count(*) FROM components),
@@ -33,10 +35,26 @@ def generated(points: int = 40, incidents: int = 12) -> World:
     return World.generate(incidents=incidents, points=points, seed=7, **sizes)
 
 
+def gone_on_in_cachet() -> World:
+    world = generated()
+    for number in range(30):
+        world.post_point(
+            number % 3 + 1,
+            float(number),
+            at=LATER + number * timedelta(minutes=30),
+        )
+    return world
+
+
 def held(folder: Path) -> tuple[int, ...]:
     with duckdb.connect(str(folder / "cachet.duckdb"), read_only=True) as connection:
         connection.execute("USE cachet_data")
         return connection.execute(HELD).fetchall()[0]
+
+
+def address(folder: Path) -> str:
+    with duckdb.connect(str(folder / "cachet.duckdb"), read_only=True) as connection:
+        return connection.execute("SELECT address FROM cachet_data.cachet_page").fetchall()[0][0]
 
 
 def history(instance: DagsterInstance, table: str) -> EventRecordsResult:
@@ -52,10 +70,14 @@ def gone_on(tmp_path_factory) -> SimpleNamespace:
     settings = f"storage:\n  sqlite:\n    base_dir: {folder / '.dagster'}\ntelemetry:\n  enabled: false\n"
     (folder / "dagster.yaml").write_text(settings)
     with (
-        DemoServer(generated(points=50)) as server,
+        DemoServer(gone_on_in_cachet()) as server,
         DagsterInstance.from_config(str(folder)) as instance,
     ):
-        values = {"base_url": server.url, "database": str(folder / "cachet.duckdb")}
+        values = {
+            "base_url": server.url,
+            "database": str(folder / "cachet.duckdb"),
+            "moved_from": address(folder),
+        }
         page = StatusPage(env_prefix="CACHET_", token=SecretStr(DEMO_TOKEN), values=values)
         before = SimpleNamespace(
             rows=held(folder),
@@ -87,8 +109,9 @@ def test_partitions_history_and_rows_are_in_place(gone_on):
     assert before.rows == BEFORE
     assert list(before.keys) == ["1", "2", "3"]
     assert before.partitions == {"1", "2", "3"}
-    assert sorted(before.runs.values()) == ["cachet_metric_points"] * 2 + ["cachet_sync"] * 2
-    assert before.incidents == 2
+    assert sorted(before.runs.values()) == ["cachet_all_points"] * 2 + ["cachet_sync"] * 2
+    # That version recorded changes only.
+    assert before.incidents == 1
 
 
 def test_it_goes_on_from_there(gone_on):
@@ -98,4 +121,4 @@ def test_it_goes_on_from_there(gone_on):
     assert after.rows == (*BEFORE[:4], 150, 1)
     assert after.keys == before.keys
     assert before.runs.items() < after.runs.items()
-    assert after.incidents == 3
+    assert after.incidents == 2

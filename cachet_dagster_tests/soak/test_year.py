@@ -46,8 +46,8 @@ from cachet_dagster.status_page.analytics_assets import models_asset
 from cachet_dagster.status_page.definitions import page_definitions
 from cachet_dagster.status_page.housekeeping import housekeeping_job
 from cachet_dagster.status_page.reports import report_asset
+from cachet_dagster_tests.status_page.automation import Automation
 from cachet_dagster_tests.status_page.dagster_runs import QUIET
-from cachet_dagster_tests.status_page.load_time import Automation
 from cachet_dagster_tests.ui.dagster_dev import new_home, webserver
 
 from .test_soak import show
