@@ -30,7 +30,7 @@ def cachet_source(
     email_hash_key: dlt.TSecretStrValue | None = None,
     basic_auth: dlt.TSecretStrValue | None = None,
     headers: dlt.TSecretStrValue | None = None,
-    by_id_days: float = 7.0,
+    impact_requests: int = 30,
     points_overlap: int = 1,
     ca_bundle: str | None = None,
     connect_timeout: float = 10.0,
@@ -54,14 +54,14 @@ def cachet_source(
         api_key: The API token. A guest sees public rows only, and no subscribers.
         timezone: IANA name of the server's time zone, in which it prints times.
         api_version: "3", "2" (Cachet 2's API v1), or "auto" to find out.
-        full_refresh: Ask for every incident and component by id, and read all points from the start.
+        full_refresh: Read how every incident and schedule hit its components, and all points from the start.
         metric_ids: Metrics whose points to load; None for all.
         requests_per_minute: Cap on requests a minute, to leave room for others; None spends what is granted.
         subscriber_emails: "keep", "hash" (HMAC-SHA-256 of the lower-case address) or "omit".
         email_hash_key: Secret text of 16 characters or more, with which addresses are hashed.
         basic_auth: "user:password" of a server in front of Cachet that asks for them.
         headers: Further headers for what stands in front of Cachet: "Name: value; Other: value".
-        by_id_days: Days for which a changed incident is asked for again.
+        impact_requests: Requests up to which each load reads how every incident and schedule hit its components.
         points_overlap: Pages of newest points read again at each load, since points change.
         ca_bundle: PEM file of a private CA.
         connect_timeout: Seconds to wait for a connection.

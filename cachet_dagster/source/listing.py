@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from .cover import Link
 from .pagination import ListPage, PageReader, Paging
 from .rows import Row, RowContext
 from .tables import TABLES
@@ -54,13 +55,20 @@ class Parsed:
 
     Attributes:
         rows: Rows by table.
-        needs_detail: Ids of rows whose links have the right status only if they are asked for by id.
+        unproven: Links whose status may be another's, since the component does not stand first on its page.
+        unreadable: Ids of rows whose links could not be read, so that their status is unknown.
         ambiguous: By id, the row's times that may stand for a null; see `cachet2/ambiguous_times.py`.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
-    needs_detail: set[int] = field(default_factory=set)
+    unproven: set[Link] = field(default_factory=set)
+    unreadable: set[int] = field(default_factory=set)
     ambiguous: dict[int, list[AmbiguousTime]] = field(default_factory=dict)
+
+    def proven(self, mapping: TableMapping) -> dict[Link, Row]:
+        """Return the links whose status is right."""
+        links = {(row[f"{mapping.parent}_id"], row["component_id"]): row for row in self.rows[mapping.links]}
+        return {link: row for link, row in links.items() if link not in self.unproven}
 
 
 class Resolver(Protocol):
@@ -79,25 +87,34 @@ class Resolver(Protocol):
         ...
 
 
-def merged(pages: Iterable[Parsed], mapping: TableMapping) -> Parsed:
-    """Return the rows of several pages, each row once, with its children from the page that tells them best."""
+def merged(pages: Sequence[Parsed], mapping: TableMapping) -> Parsed:
+    """Return the rows of several pages, each key once, and each link from a page that proves it, if one does."""
     chosen: dict[int, Parsed] = {}
     for page in pages:
         for row in page.rows[mapping.table]:
-            before = chosen.get(row["id"])
-            if before is None or (row["id"] in before.needs_detail and row["id"] not in page.needs_detail):
-                chosen[row["id"]] = page
+            chosen.setdefault(row["id"], page)
+    proven = (
+        {link: row for page in pages for link, row in page.proven(mapping).items()} if mapping.links else {}
+    )
     whole = Parsed({table: [] for table in (mapping.table, mapping.updates, mapping.links) if table})
-    for page in {id(page): page for page in chosen.values()}.values():
-        for table, rows in page.rows.items():
-            key = "id" if table == mapping.table else f"{mapping.parent}_id"
-            whole.rows[table].extend(row for row in rows if chosen[row[key]] is page)
-        whole.needs_detail.update(number for number in page.needs_detail if chosen[number] is page)
+    for table, rows in whole.rows.items():
+        parent = "id" if table == mapping.table else f"{mapping.parent}_id"
+        unique: dict[Any, Row] = {}
+        for page in pages:
+            for row in page.rows[table]:
+                if chosen[row[parent]] is page:
+                    key = tuple(row[column] for column in TABLES[table].key)
+                    unique.setdefault(key, proven.get(key, row) if table == mapping.links else row)
+        rows += (unique[key] for key in sorted(unique))
+    for page in pages:
+        whole.unproven |= page.unproven - proven.keys()
         whole.ambiguous |= {
             number: found for number, found in page.ambiguous.items() if chosen[number] is page
         }
-    for table, rows in whole.rows.items():
-        rows.sort(key=lambda row, key=TABLES[table].key: tuple(row[column] for column in key))
+    if mapping.links:
+        whole.unproven &= {
+            (row[f"{mapping.parent}_id"], row["component_id"]) for row in whole.rows[mapping.links]
+        }
     return whole
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,7 +19,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .details import ByIdRequest, recent_since, with_details
+from .details import ByIdRequest, DetailReader
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import (
     CachetError,
@@ -56,6 +57,7 @@ class EndpointRead:
         requests: Requests that it took, retries included; those for a list that it shares with an endpoint
             read beside it are that one's, detecting the API is `versions`', checking the token `subscribers`'.
         seconds: Seconds that it took.
+        unreadable: Ids of rows whose links could not be read; their status is stored as unknown.
     """
 
     endpoint: Endpoint
@@ -63,6 +65,7 @@ class EndpointRead:
     error: CachetError | None = None
     requests: int = 0
     seconds: float = 0.0
+    unreadable: list[int] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
@@ -88,6 +91,7 @@ class CachetReader:
         log: Called with what a person may want to know while waiting.
         sleep: Waits so many seconds before times that may stand for a null are looked at again.
         client: The client to read with; None for one of the settings.
+        now: Tells the time, which decides whose turn it is to be read again.
     """
 
     def __init__(
@@ -98,12 +102,14 @@ class CachetReader:
         log: Callable[[str], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         client: CachetClient | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ):
         self.settings = settings
         self.stored = stored or Stored()
         self.client = client or CachetClient(settings, log)
         self._log = log or logger.info
         self._sleep = sleep
+        self._now = now
         self.api: Api | None = None
         # The server's clock at its newest answer, and at one before any row was asked for.
         self.clock: datetime | None = None
@@ -112,6 +118,7 @@ class CachetReader:
         self._version: Answer | None = None
         self._spent: Counter[str] = Counter()
         self._lists: dict[str, asyncio.Task[Parsed]] = {}
+        self._unreadable: dict[str, list[int]] = {}
         self._trusted = settings.api_key is None
         # What `subscribers`, which alone tells a token from a guest, answered where it did not show its rows.
         self.token_error: CachetError | None = None
@@ -232,6 +239,7 @@ class CachetReader:
             rows = await self._rows(endpoint)
             self._check_unproven_token(endpoint, rows)
             read.rows = rows
+            read.unreadable = self._unreadable.get(endpoint.name, [])
         except CachetError as error:
             # A list that several endpoints share fails for each of them.
             read.error = self._classified(error, endpoint)
@@ -326,7 +334,7 @@ class CachetReader:
                 "Run again when the page is quieter.",
                 endpoint.name,
             ) from error
-        parsed = merged((page.rows for page in pages), mapping)
+        parsed = merged([page.rows for page in pages], mapping)
         if listing.resolve:
             tables = (mapping.table, f"{mapping.table}_by_id")
             stored = [row for table in tables for row in self.stored.rows.get(table, [])]
@@ -364,6 +372,8 @@ class CachetReader:
     async def _with_details(self, endpoint: Endpoint, listing: Listing, listed: Parsed) -> Parsed:
         # Updates are those of the list, whichever way a row is read.
         mapping = replace(endpoint.mapping, updates="")
+        # What else comes with the rows costs the server much.
+        impacts = replace(listing, include="components")
 
         async def ask(number: int) -> Parsed:
             answer = await self.client.get(
@@ -371,15 +381,20 @@ class CachetReader:
             )
             return listing.parse(answer.document, mapping, self.context(endpoint.name, answer))
 
-        return await with_details(
-            listed,
+        pages = math.ceil(len(listed.rows[mapping.table]) / PER_PAGE)
+        whole = await DetailReader(
             endpoint.mapping,
+            partial(self.page, replace(endpoint, mapping=mapping), impacts),
             ask if listing.by_id else None,
             stored=self.stored.rows.get(endpoint.tables[0], []),
             stored_links=self.stored.rows.get(mapping.links, []),
-            recent=recent_since(datetime.now(timezone.utc), self.settings.by_id_days),
-            by_id=self._by_id.get(endpoint.name, ByIdRequest()),
-        )
+            request=self._by_id.get(endpoint.name, ByIdRequest()),
+            most_pages=min(self.settings.impact_requests, 3 * pages),
+            at=self._now(),
+            log=self._log,
+        ).complete(listed)
+        self._unreadable[endpoint.name] = sorted(whole.unreadable)
+        return whole
 
     async def _observed(self, endpoint: Endpoint, listing: Listing) -> list[Row]:
         answer = await self._observation(endpoint, listing)

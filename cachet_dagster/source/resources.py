@@ -11,13 +11,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import dlt
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource
+from dlt.extract.items_transform import LimitItem
 
-from . import arrow
 from .destinations import current_strategy, suit
 from .endpoints import FILLED_BY
 from .points.columns import SCHEMA
-from .rows import Row
+from .rows import Row, fitted
 from .tables import TABLES, Table
 
 
@@ -42,9 +43,9 @@ def table_resource(
         if not found:
             yield dlt.mark.materialize_table_schema()
         else:
-            yield from arrow.items(found, table)
+            yield [fitted(row, table) for row in found]
 
-    return _resource(table, extract, "append" if adds else "replace", arrow.hints(table))
+    return _resource(table, extract, "append" if adds else "replace", table.hints())
 
 
 def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
@@ -55,7 +56,7 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
     """
 
     def extract() -> Iterator[Any]:
-        as_rows, empty = arrow.takes_rows(), True
+        as_rows, empty = _takes_rows(), True
         for batch in batches():
             empty = False
             yield batch.to_pylist() if as_rows else batch
@@ -96,6 +97,20 @@ def _resource(
         write_disposition=disposition,
         max_table_nesting=0,
     )
+
+
+def _takes_rows() -> bool:
+    """Return whether what is extracted goes to a person's code, which takes rows as dictionaries.
+
+    That is so where somebody iterates over the source, and where a resource has steps of theirs, such as a map, a
+    filter or a transformer, instead of only being loaded.
+    """
+    try:
+        dlt.current.load_package_state()
+    except CurrentLoadPackageStateNotAvailable:
+        return True
+    pipe: Any = dlt.current.pipe()
+    return not all(isinstance(step, LimitItem) for step in pipe.steps[1:])
 
 
 def _replace_nothing(

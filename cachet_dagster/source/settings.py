@@ -109,8 +109,9 @@ class CachetSettings(SettingsModel):
         default=None,
         description=f"secret text, of {MIN_HASH_KEY} characters or more, with which addresses are hashed",
     )
-    by_id_days: Number = Field(
-        default=7.0, description="days for which a changed incident is asked for again"
+    impact_requests: Count = Field(
+        default=30,
+        description="requests up to which each load reads how every incident and schedule hit its components",
     )
     points_overlap: Count = Field(
         default=1, description="pages of newest points read again at each load, since points change"

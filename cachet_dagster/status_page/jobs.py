@@ -59,7 +59,7 @@ def _table_jobs(page: StatusPage) -> list[Any]:
             tables,
             config={"ops": {page.named("tables"): {"config": {"full_refresh": True}}}},
             tags={**page.run_tags, FULL_REFRESH_TAG: "true"},
-            description="Load every endpoint, asking for each incident, component and schedule by id, whatever is "
+            description="Load every endpoint, and read how each incident and schedule hit its components, whatever is "
             "stored; all points are read again after it.",
             **_IN_PROCESS,
         ),

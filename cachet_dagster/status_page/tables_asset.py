@@ -64,7 +64,8 @@ class TablesConfig(Config):
     """What a run may ask for beside what it selects."""
 
     full_refresh: bool = Field(
-        default=False, description="Ask for every incident and component by id, whatever is stored."
+        default=False,
+        description="Read how every incident and schedule hit its components, whatever is stored.",
     )
     incident_ids: list[int] = Field(default=[], description="Incidents to ask for by id in any case.")
     component_ids: list[int] = Field(default=[], description="Components to ask for by id in any case.")

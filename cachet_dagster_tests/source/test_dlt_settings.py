@@ -78,7 +78,7 @@ WRONG = {
     "timezone": "Mars/Olympus",
     "requests_per_minute": "0",
     "subscriber_emails": "hash",
-    "by_id_days": "-1",
+    "impact_requests": "0",
     "points_overlap": "0",
     "ca_bundle": "/no/such/file.pem",
     "connect_timeout": "0",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cachet_dagster.demo import World
+from cachet_dagster.demo.answers import App, Receive, Scope, Send
 from cachet_dagster.source import (
     ENDPOINTS,
     TABLES,
@@ -19,7 +20,7 @@ from cachet_dagster.source import (
     stored_tables,
 )
 from cachet_dagster.source.stored import Stored
-from cachet_dagster_tests import recordings, truth
+from cachet_dagster_tests import recordings
 from cachet_dagster_tests.conftest import ADMIN, Serve
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -84,114 +85,173 @@ def by_id(server: Any, name: str = "incidents") -> set[int]:
     return {int(path.removeprefix(prefix)) for path in server.paths if path.startswith(prefix)}
 
 
-def doubtful() -> set[int]:
-    """Return the incidents that have, on every page read, a component which stands earlier on that page.
-
-    Read are the pages by ascending id, but for the last, and the newest page, by descending id.
-    """
-    incidents = sorted(row["id"] for row in truth.tables("admin")["incidents"])
-    pages = [incidents[:100], incidents[100:200], incidents[:-101:-1]]
-    links: dict[int, set[int]] = {}
-    for row in truth.tables("admin")["incident_components"]:
-        links.setdefault(row["incident_id"], set()).add(row["component_id"])
-    sure: set[int] = set()
-    for page in pages:
-        seen: set[int] = set()
-        for number in page:
-            if not seen & links.get(number, set()):
-                sure.add(number)
-            seen |= links.get(number, set())
-    return {*incidents} - sure
+IMPACTS = ["incidents_by_id", "schedules"]
 
 
-def test_incidents_are_asked_for_by_id_only_where_a_list_page_can_be_wrong_and_components_never(
-    serve: Serve,
-) -> None:
+def links_of(world: World, kind: str = "incident") -> dict[tuple[int, int], int | None]:
+    return {
+        (row[f"{kind}_id"], row["component_id"]): row["component_status"]
+        for row in world.rows(f"{kind}_components")
+    }
+
+
+def loaded_links(reads: dict[str, EndpointRead], kind: str = "incident") -> dict[tuple[int, int], int | None]:
+    rows = reads["incidents_by_id" if kind == "incident" else "schedules"].rows[f"{kind}_components"]
+    found = {(row[f"{kind}_id"], row["component_id"]): row["component_status"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_every_link_is_read_in_a_few_planned_pages_and_two_by_id_as_proof(serve: Serve) -> None:
     server = serve()
+    settings = CachetSettings(base_url=server.url, api_key=ADMIN)
 
-    CachetReader(CachetSettings(base_url=server.url, api_key=ADMIN)).read(
-        ["incidents", "incidents_by_id", "components", "components_by_id", "schedules"]
-    )
+    CachetReader(settings).read([*IMPACTS, "components", "components_by_id"])
+    first = server.request_count
+    server.clear_requests()
+    CachetReader(settings).read(["incidents", "components"])
 
-    assert len(doubtful()) > 50
-    assert by_id(server) == doubtful()
+    # By id alone it was one for each incident with a component that stands earlier on its page.
+    assert first - server.request_count <= 40
     assert not by_id(server, "components")
 
 
-def test_a_later_load_asks_again_only_for_doubtful_incidents_that_are_open_or_recent(serve: Serve) -> None:
-    server = serve()
-    settings = CachetSettings(base_url=server.url, api_key=ADMIN, by_id_days=7)
-    first = CachetReader(settings).read(["incidents_by_id"])
-    asked_first = by_id(server)
-    server.clear_requests()
-
-    second = CachetReader(settings, stored_of(first)).read(["incidents_by_id"])
-
-    recent = datetime.now(timezone.utc) - timedelta(days=7)
-    changeable = {
-        row["id"]
-        for row in truth.tables("admin")["incidents"]
-        if row["status"] != 4 or row["updated_at"] >= recent
-    }
-    assert by_id(server) == asked_first & changeable
-    assert in_order(second) == in_order(first)
-
-
-def settled_world() -> World:
-    """Return 60 incidents, all fixed long ago, that share three components."""
-    world = World.generate(incidents=60, components=3, schedules=8, end=LONG_AGO)
+def settled_world(incidents: int = 60, components: int = 3) -> World:
+    """Return incidents, all fixed long ago, that share components."""
+    world = World.generate(incidents=incidents, components=components, schedules=8, end=LONG_AGO)
     for incident in world.rows("incidents"):
         world.update("incidents", incident["id"], status=4)
     return world
 
 
-def test_a_quiet_page_carries_everything_over_and_asks_nothing_by_id(serve: Serve) -> None:
-    server = serve(settled_world())
-    settings = CachetSettings(base_url=server.url)
-    first = CachetReader(settings).read(["incidents_by_id", "schedules"])
-    assert by_id(server)
-    server.clear_requests()
-
-    second = CachetReader(settings, stored_of(first)).read(["incidents_by_id"])
-
-    assert server.request_count == 2
-    assert in_order(second) == in_order(first)
-
-
-def test_an_incident_that_differs_from_what_is_stored_is_asked_for_again(serve: Serve) -> None:
+@pytest.mark.parametrize("most", [1, 1_000])
+def test_links_are_right_whether_few_requests_are_allowed_or_many(serve: Serve, most: int) -> None:
     world = settled_world()
     server = serve(world)
-    settings = CachetSettings(base_url=server.url)
-    first = CachetReader(settings).read(["incidents_by_id"])
-    server.clear_requests()
-    world.update("incidents", 50, name="Renamed")
-    link = world.where("incident_components", incident_id=55)[0]
-    world.delete("incident_components", link["id"])
+    settings = CachetSettings(base_url=server.url, impact_requests=most)
+    first = CachetReader(settings).read(IMPACTS)
 
-    second = CachetReader(settings, stored_of(first)).read(["incidents_by_id"])
+    second = CachetReader(settings, stored_of(first)).read(IMPACTS)
 
-    assert by_id(server) == {50, 55}
-    rows = {row["id"]: row for row in second["incidents_by_id"].rows["incidents_by_id"]}
-    assert rows[50]["name"] == "Renamed"
-    links = second["incidents_by_id"].rows["incident_components"]
-    assert [row["component_id"] for row in links if row["incident_id"] == 55] == [
-        row["component_id"] for row in world.where("incident_components", incident_id=55)
-    ]
+    for kind in ("incident", "schedule"):
+        assert loaded_links(first, kind) == links_of(world, kind)
+        assert loaded_links(second, kind) == links_of(world, kind)
 
 
-def test_ids_that_are_named_are_asked_for_and_a_full_refresh_asks_for_all(serve: Serve) -> None:
+def test_what_is_new_changed_or_unresolved_is_read_at_once_and_the_rest_within_a_day(serve: Serve) -> None:
+    world = settled_world(300)
+    server = serve(world)
+    settings = CachetSettings(base_url=server.url, impact_requests=1)
+    reads = CachetReader(settings).read(["incidents_by_id"])
+    world.update("incidents", 50, name="Renamed", status=2)
+    at_once = world.where("incident_components", incident_id=50)[0]
+    in_silence = [world.where("incident_components", incident_id=number)[0] for number in (7, 120, 290)]
+    for link in (at_once, *in_silence):
+        world.update(
+            "incident_components", link["id"], component_status=(link["component_status"] or 0) % 4 + 1
+        )
+
+    counts = []
+    for hour in range(24):
+        server.clear_requests()
+        reader = CachetReader(
+            settings, stored_of(reads), now=lambda hour=hour: LONG_AGO + timedelta(hours=hour)
+        )
+        reads = reader.read(["incidents_by_id"])
+        counts.append(server.request_count)
+        if hour == 0:
+            link = (50, at_once["component_id"])
+            assert loaded_links(reads)[link] == links_of(world)[link]
+
+    assert loaded_links(reads) == links_of(world)
+    # Not more than the first load, by far.
+    assert max(counts) <= 60
+
+
+def test_rows_that_go_while_planned_pages_are_read_cost_no_other_link(serve: Serve) -> None:
+    world = settled_world(250, 12)
+    gone = iter([3, 30, 101, 102, 240])
+
+    def delete(app: App) -> App:
+        async def deleting(scope: Scope, receive: Receive, send: Send) -> None:
+            if b"include=components&" in scope["query_string"] and (number := next(gone, None)):
+                for link in world.where("incident_components", incident_id=number):
+                    world.delete("incident_components", link["id"])
+                world.delete("incidents", number)
+            await app(scope, receive, send)
+
+        return deleting
+
+    server = serve(world, middleware=[delete])
+
+    reads = CachetReader(CachetSettings(base_url=server.url)).read(["incidents_by_id"])
+
+    assert next(gone, None) is None
+    found = loaded_links(reads)
+    assert {link: found[link] for link in links_of(world)} == links_of(world)
+
+
+def test_a_row_that_cannot_be_read_costs_that_row_only(serve: Serve) -> None:
+    world = settled_world()
+    link = world.where("incident_components", incident_id=30)[0]
+
+    def broken(app: App) -> App:
+        async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
+            alone = scope["path"].endswith("/incidents/30") or (
+                b"include=components&" in scope["query_string"]
+                and b"per_page=100" not in scope["query_string"]
+            )
+            if not alone:
+                return await app(scope, receive, send)
+            await send({"type": "http.response.start", "status": 500, "headers": []})
+            await send({"type": "http.response.body", "body": b"{}"})
+
+        return breaking
+
+    said: list[str] = []
+    server = serve(world, middleware=[broken])
+    settings = CachetSettings(base_url=server.url, attempts=1)
+
+    read = CachetReader(settings, log=said.append).read(["incidents_by_id"])["incidents_by_id"]
+
+    assert read.error is None
+    assert read.unreadable == [30]
+    assert any("row 30 cannot be read" in line for line in said)
+    truth_of = links_of(world)
+    found = loaded_links({"incidents_by_id": read})
+    assert {key for key in truth_of if found[key] != truth_of[key]} <= {
+        key for key in truth_of if key[0] == 30
+    }
+    assert found[30, link["component_id"]] in (5, link["component_status"])
+    assert 5 in {status for (number, _), status in found.items() if number == 30}
+
+
+def test_a_server_that_answers_every_id_with_its_first_incident_is_found_out(serve: Serve) -> None:
+    def first(app: App) -> App:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith("/api/incidents/"):
+                scope = {**scope, "path": "/api/incidents/1", "raw_path": b"/api/incidents/1"}
+            await app(scope, receive, send)
+
+        return answer
+
+    server = serve(settled_world(), middleware=[first])
+
+    read = CachetReader(CachetSettings(base_url=server.url)).read(["incidents_by_id"])["incidents_by_id"]
+
+    assert str(read.error).startswith("incidents_by_id: asked for ")
+    assert "the server answers 1" in str(read.error)
+    assert "Update Cachet" in str(read.error)
+    assert not read.rows
+
+
+def test_ids_that_are_named_are_asked_for(serve: Serve) -> None:
     server = serve(World.generate(incidents=4, components=9))
     settings = CachetSettings(base_url=server.url)
 
     CachetReader(settings, by_id={"components_by_id": ByIdRequest(ids=[3, 5])}).read(["components_by_id"])
-    named = by_id(server, "components")
-    server.clear_requests()
-    CachetReader(settings, by_id={"components_by_id": ByIdRequest(full_refresh=True)}).read(
-        ["components_by_id"]
-    )
 
-    assert named == {3, 5}
-    assert by_id(server, "components") == set(range(1, 10))
+    assert by_id(server, "components") == {3, 5}
 
 
 def test_an_id_that_does_not_exist_is_said_so(serve: Serve) -> None:
@@ -221,5 +281,7 @@ def test_every_page_is_asked_for_with_100_rows_by_id(serve: Serve) -> None:
         "/api/subscribers",
         "/api/incident-templates",
     }
-    assert all("per_page=100" in one.query and "sort=" in one.query for one in lists_asked)
+    planned = [one for one in lists_asked if "include=components&" in one.query]
+    assert all("sort=" in one.query for one in lists_asked)
+    assert all("per_page=100" in one.query for one in lists_asked if one not in planned)
     assert {one.status for one in server.requests} == {200}

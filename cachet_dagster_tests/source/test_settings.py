@@ -112,7 +112,7 @@ def test_what_is_no_address_is_refused_without_repeating_a_password(text: str) -
         ("attempts", "2.5", "CACHET_ATTEMPTS is '2.5'. "),
         ("connections", "-1", "CACHET_CONNECTIONS is '-1'. "),
         ("requests_per_minute", "0", "CACHET_REQUESTS_PER_MINUTE is '0'. "),
-        ("by_id_days", "-3", "CACHET_BY_ID_DAYS is '-3'. "),
+        ("impact_requests", "-3", "CACHET_IMPACT_REQUESTS is '-3'. "),
         ("ca_bundle", "/no/such/file.pem", "there is no file /no/such/file.pem. "),
         ("subscriber_emails", "sell", "CACHET_SUBSCRIBER_EMAILS is 'sell'. "),
         (

@@ -113,15 +113,6 @@ def test_an_endpoint_that_the_server_does_not_offer_is_recorded_and_its_table_is
     assert project.count("dashboards") == 0
 
 
-def test_full_refresh_asks_for_every_row_by_id(loaded, small_server):
-    small_server.clear_requests()
-
-    loaded.load_tables("incidents_by_id", "components_by_id", full_refresh=True)
-
-    asked = [path for path in small_server.paths if path.startswith(("/api/incidents/", "/api/components/"))]
-    assert len(asked) == 7 + 4
-
-
 def test_named_ids_are_asked_for(loaded, small_server):
     small_server.clear_requests()
 

@@ -30,7 +30,7 @@ def test_the_environment_sets_everything_and_what_is_given_wins(
         "CACHET_TIMEOUT": "12.5",
         "CACHET_ATTEMPTS": "",
         "CACHET_REQUESTS_PER_MINUTE": "60",
-        "CACHET_BY_ID_DAYS": "0",
+        "CACHET_IMPACT_REQUESTS": "7",
         "CACHET_SUBSCRIBERS_REQUIRED": "true",
     }.items():
         monkeypatch.setenv(name, value)
@@ -43,7 +43,7 @@ def test_the_environment_sets_everything_and_what_is_given_wins(
     assert settings.timeout == 12.5
     assert settings.attempts == PageSettings().attempts
     assert settings.requests_per_minute == 60
-    assert settings.by_id_days == 0
+    assert settings.impact_requests == 7
     assert settings.subscribers_required
     assert settings.cachet().token == "1|token"
 

@@ -41,12 +41,13 @@ def parse(document: Any, mapping: TableMapping, context: RowContext) -> Parsed:
                 parsed.rows[mapping.updates].append({**child, f"{mapping.parent}_id": row["id"]})
         if mapping.links:
             components = _related(resource, "components", included)
-            keys = [component.get("id") for component in components]
-            if "component_status" in {c.name for c in TABLES[mapping.links].columns} and seen.intersection(
-                keys
-            ):
-                parsed.needs_detail.add(row["id"])
-            seen.update(keys)
+            if "component_status" in {column.name for column in TABLES[mapping.links].columns}:
+                parsed.unproven |= {
+                    (row["id"], row_id(component, context.endpoint))
+                    for component in components
+                    if component.get("id") in seen
+                }
+            seen.update(component.get("id") for component in components)
             parsed.rows[mapping.links].extend(
                 _link(component, f"{mapping.parent}_id", row["id"], context) for component in components
             )
