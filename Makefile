@@ -63,8 +63,8 @@ run: setup ## load everything and print what happened; PAGE=name for one page of
 dev: setup ## the Dagster UI on http://localhost:3000
 	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev
 
-report: setup ## a month of each page as one HTML file: PAGE=cachet MONTH=2026-10 POLICY=sla
-	@$(BIN)/python -m cachet_dagster report $(if $(PAGE),--page $(PAGE)) $(if $(MONTH),--month $(MONTH)) $(if $(POLICY),--policy $(POLICY))
+report: setup ## a period of each page as one HTML file: PAGE=cachet PERIOD=2026-10 POLICY=sla
+	@$(BIN)/python -m cachet_dagster report $(if $(PAGE),--page $(PAGE)) $(if $(PERIOD),--period $(PERIOD)) $(if $(POLICY),--policy $(POLICY))
 
 doctor: setup ## report on the Cachet, the token and the database; PAGE=name as above
 	@$(BIN)/python -m cachet_dagster doctor $(if $(PAGE),--page $(PAGE))

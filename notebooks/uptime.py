@@ -71,13 +71,12 @@ def _(ask, component, database, formats, mo, policy, window):
             policy=policy.value,
         )
     )
-    uptime = _found[0]["uptime"] if _found else None
+    uptime = (_found[0]["uptime_lower"], _found[0]["uptime_upper"]) if _found else (None, None)
     mo.stat(
-        formats.percent(uptime),
+        formats.bounds(*uptime),
         label=f"{component.selected_key}, last {window.value} days, by {policy.value}",
         caption=(
-            f"between {formats.bounds(_found[0]['uptime_lower'], _found[0]['uptime_upper'])}, down for "
-            f"{formats.duration(_found[0]['down_seconds'])}; from {database.name}"
+            f"down for {formats.duration(_found[0]['down_seconds'])}; from {database.name}"
             if _found
             else "nothing is known of it"
         ),
@@ -94,7 +93,7 @@ def _(ask, component, mo, pictures, policy):
         )
     )
     bars = ask(lambda figures: pictures.bars(figures, policy.value, figures.as_of.date()))
-    mo.vstack([mo.image(calendar.data_url()), mo.image(bars.data_url())])
+    mo.vstack([mo.image(calendar.data_url(), alt=calendar.title), mo.image(bars.data_url(), alt=bars.title)])
     return bars, calendar
 
 

@@ -1,6 +1,6 @@
 """Numbers, times and names as a person reads them: the same words in charts, the report and the notebook.
 
-An uptime is cut, never rounded up: only a component that was never down shows 100 %.
+An uptime has two decimals and is cut, never rounded up: only a component that was never down shows 100 %.
 """
 
 from __future__ import annotations
@@ -23,26 +23,37 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def roughly(share: float) -> str:
-    """Return a share in whole percent, so that what adds up to all of it still does."""
-    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    """Return a share in whole percent; what is not all of it never reads as 100 %, and some of it never as 0 %."""
+    if 0 < share < 0.005:
+        return "under 1 %"
+    return "over 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
 
 
 def percent(share: float | None) -> str:
-    """Return a share from 0 to 1 as percent, cut after two digits, or after three from 99.9 % on."""
+    """Return a share from 0 to 1 as percent with two decimals, cut; exactly none and all are `0 %` and `100 %`."""
     if share is None or math.isnan(share):
         return NONE
-    digits = 3 if 0.999 <= share < 1 else 2
+    if share in {0, 1}:
+        return f"{share * 100:.0f} %"
+    return f"{min(cut(share) * 100, 99.99):.2f} %"
+
+
+def cut(share: float) -> float:
+    """Return a share cut after four decimals: what `percent` shows of it."""
     # The tiny addition undoes what binary fractions lose: 0.9903 × 100 is a little less than 99.03.
-    cut = math.floor(share * 100 * 10**digits + 1e-6) / 10**digits
-    if share < 1:
-        cut = min(cut, 100 - 10**-digits)
-    return f"{cut:.{digits}f} %" if cut != 100 else "100 %"
+    return min(math.floor(share * 10_000 + 1e-6) / 10_000, 1 if share == 1 else 0.9999)
 
 
 def bounds(lower: float | None, upper: float | None) -> str:
-    """Return a range of shares, or one figure where both read the same."""
+    """Return an uptime by its bounds: one figure where both read the same, else `99.46–100 %`."""
     low, high = percent(lower), percent(upper)
-    return low if low == high else f"{low.removesuffix(' %')} to {high}"
+    return low if low == high else f"{low.removesuffix(' %')}–{high}"
+
+
+def between(lower: float | None, upper: float | None) -> str:
+    """Return an uptime within a sentence: one figure, else `between 99.46 and 100 %`."""
+    text = bounds(lower, upper)
+    return f"between {text.replace('–', ' and ')}" if "–" in text[1:] else text
 
 
 def duration(seconds: float | None) -> str:
@@ -62,18 +73,19 @@ def duration(seconds: float | None) -> str:
     return sign + (" ".join(filter(None, parts)) or "0 s")
 
 
-def brief(seconds: float | None) -> str:
-    """Return a length of time in its largest unit, for where there is no room: `1.5 h`, `9 d`."""
-    if seconds is None or math.isnan(seconds):
-        return NONE
-    size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), (1, "s"))
-    amount = seconds / size
-    return f"{amount:.0f} {unit}" if amount >= 9.95 or unit == "s" else f"{number(amount, 1)} {unit}"
-
-
 def promise(target: float) -> str:
     """Return a target from 0 to 1 as it was set: `99.9 %`."""
     return f"{number(target * 100, 6)} %"
+
+
+def promise_kept(target: float | None, lower: float | None, upper: float | None) -> str | None:
+    """Return `kept`, `missed` or, where the bounds do not agree, `not certain`; None without target or figure."""
+    if target is None or lower is None or upper is None:
+        return None
+    # Sums of seconds in floats may miss by their last places.
+    if lower >= target - 1e-12:
+        return "kept"
+    return "missed" if upper < target - 1e-12 else "not certain"
 
 
 def number(value: float | None, places: int = 2) -> str:
@@ -133,6 +145,18 @@ def shortened(text: str, width: float, size: float = 13) -> str:
         if used > room:
             return text[: max(position - 1, 0)].rstrip() + "…"
     return text
+
+
+def wrapped(text: str, width: float, size: float = 13) -> list[str]:
+    """Return a text as lines that are about as wide as they may be, in pixels; a longer word is shortened."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(shortened(word, width, size))
+    return lines
 
 
 def text_width(text: str, size: float = 13) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 COMMANDS = {
     "run": "load everything and print what happened",
     "doctor": "report on each Cachet, for two requests (a Cachet 2: four): version, token, rate limit, database",
-    "report": "write a month of each page as HTML, Markdown and CSV, from what is loaded",
+    "report": "write a period of each page as HTML, Markdown and CSV, from what is loaded",
 }
 
 
@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument("--page", metavar="NAME", help="only the page of this name (default: all)")
         if name == "report":
             command.add_argument(
-                "--month", metavar="2026-10", help="a month (default: the last that is over)"
+                "--period",
+                metavar="PERIOD",
+                help="2026-10, 2026-Q4, 2026, 2026-10-05..2026-11-20 or last-30-days (default: the last month "
+                "that is over)",
             )
             command.add_argument("--policy", metavar="NAME", help="an uptime policy (default: statuspage)")
     chosen = parser.parse_args(arguments)
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command == "report":
         from .report import report
 
-        return report(pages, chosen.month, chosen.policy)
+        return report(pages, chosen.period, chosen.policy)
     from .doctor import doctor
 
     return doctor(pages)

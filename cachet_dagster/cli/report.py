@@ -1,4 +1,4 @@
-"""`report`: a month of each page as HTML, Markdown and CSV. Nothing is asked of a Cachet."""
+"""`report`: a period of each page as HTML, Markdown and CSV. Nothing is asked of a Cachet."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cachet_dagster.analytics.report import WrittenReport, parse_month
+from cachet_dagster.analytics.report import WrittenReport
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.reports import write_page_report
 from cachet_dagster.status_page.run_context import open_run
 
 
-def report(pages: Sequence[StatusPage], month: str | None, policy: str | None) -> int:
+def report(pages: Sequence[StatusPage], period: str | None, policy: str | None) -> int:
     """Write a report of each page, print where it is, and return 0 where all were written.
 
     Args:
         pages: The pages.
-        month: Such as `2026-10`; without one the last that is over.
+        period: Such as `2026-10`, `2026-Q4` or `last-30-days`; without one the last month that is over.
         policy: Name of an uptime policy; without one the default.
     """
     console = Console(highlight=False, soft_wrap=True)
     failed = False
     for page in pages:
         try:
-            chosen = parse_month(month) if month else None
             with open_run(page, lambda _: None) as connection:
-                print_report(console, write_page_report(page, connection, month=chosen, policy=policy))
+                print_report(console, write_page_report(page, connection, period=period, policy=policy))
         except (CachetError, OSError) as error:
             failed = True
             if isinstance(error, CachetError):
@@ -40,9 +39,14 @@ def report(pages: Sequence[StatusPage], month: str | None, policy: str | None) -
 
 def print_report(console: Console, written: WrittenReport) -> None:
     """Print a report's verdict, and where it is."""
-    inside = written.html.absolute().is_relative_to(Path.cwd())
-    shown = os.path.relpath(written.html) if inside else str(written.html)
+    shown = _shown(written.html)
     console.print(written.report.verdict, markup=False)
     console.print(
         f"The report: {shown} (beside it the same in Markdown, and its tables as CSV)", markup=False
     )
+    console.print(f"All reports: {_shown(written.index)}", markup=False)
+
+
+def _shown(path: Path) -> str:
+    inside = path.absolute().is_relative_to(Path.cwd())
+    return os.path.relpath(path) if inside else str(path)

@@ -3,9 +3,9 @@
 A report that cannot be written fails its own step and nothing that was loaded or built.
 """
 
-from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dagster import (
     AssetExecutionContext,
@@ -19,17 +19,13 @@ from dagster import (
 
 from cachet_dagster.analytics.build import build_models
 from cachet_dagster.analytics.engines import engine_of
-from cachet_dagster.analytics.report import Figures, ModelsMissing, WrittenReport, write_report
+from cachet_dagster.analytics.report import RUNNING_MONTH, Figures, ModelsMissing, WrittenReport, write_report
 from cachet_dagster.warehouse import Session
 
 from .analytics_assets import REPORT, model_settings
 from .failures import connected
 from .page import StatusPage
 from .run_context import RunContext
-
-FOLDER = Path("reports")
-"""Where reports are kept, below the current folder."""
-
 
 _SHOWN = (
     "component_uptime_daily",
@@ -50,8 +46,9 @@ def report_asset(page: StatusPage) -> AssetsDefinition:
     spec = AssetSpec(
         page.asset_key(REPORT),
         deps=[page.asset_key(name) for name in _SHOWN],
-        description="The last month that is over as one HTML file, the same in Markdown, and its tables as CSV. For "
-        "everyone to see, unless CACHET_AUDIENCE is `all`. Other months and policies: `make report`.",
+        description="The last month that is over and the running one, each as one HTML file, the same in Markdown, "
+        "and its tables as CSV; with them an index of all pages, badges, `status.json` and `metrics.prom`. For "
+        "everyone to see, unless CACHET_AUDIENCE is `all`. Other periods and policies: `make report`.",
         automation_condition=AutomationCondition.eager() if page.load_time.has_sensors else None,
         group_name=page.analytics_group,
         owners=page.owners,
@@ -63,6 +60,7 @@ def report_asset(page: StatusPage) -> AssetsDefinition:
     def report(context: AssetExecutionContext) -> MaterializeResult:
         """Write the report from the models."""
         with connected(page, context.log.info) as connection:
+            write_page_report(page, connection, period=RUNNING_MONTH)
             written = write_page_report(page, connection)
         return MaterializeResult(asset_key=page.asset_key(REPORT), metadata=_metadata(written))
 
@@ -73,10 +71,12 @@ def _metadata(written: WrittenReport) -> dict[str, Any]:
     report = written.report
     return {
         "verdict": report.verdict,
-        "month": f"{report.period.month:%Y-%m}",
+        "period": report.period.key,
         "policy": report.policy["policy"],
+        "report": MetadataValue.url(written.html.absolute().as_uri()),
+        "index": MetadataValue.url(written.index.absolute().as_uri()),
         "path": MetadataValue.path(str(written.html.absolute())),
-        "components": MetadataValue.md(report.charts["bars"].markdown()),
+        "component_uptime_90_days": MetadataValue.md(report.charts["bars"].markdown()),
     }
 
 
@@ -84,33 +84,36 @@ def write_page_report(
     page: StatusPage,
     connection: RunContext,
     *,
-    month: date | None = None,
+    period: str | None = None,
     policy: str | None = None,
-    folder: Path = FOLDER,
 ) -> WrittenReport:
-    """Write a month's report of a page, from models as new as its tables: see `write_report`.
+    """Write a period's report of a page and the index, from models as new as its tables: see `write_report`.
 
     Args:
         page: The page.
         connection: Where it is loaded.
-        month: First day of the month; without one the last that is over.
+        period: Such as `2026-10` or `last-30-days`; without one the last month that is over.
         policy: Name of the uptime policy; without one the default.
-        folder: Where reports are kept.
 
     Raises:
-        SettingsError: There is no such month or policy, or models are not built in such a destination.
+        SettingsError: There is no such period or policy, or models are not built in such a destination.
         DatabaseBusy: Others held the database for longer than the bound.
         OSError: It cannot be written.
     """
     _build_where_stale(connection)
+    settings = connection.page
+    title = settings.title or (
+        "Demo status page" if connection.demo else urlsplit(connection.identity).hostname
+    )
     with connection.warehouse.reading() as session:
         return write_report(
             _figures(session),
             f"{page.name}_demo" if connection.demo else page.name,
-            folder,
-            title="Demo status page" if connection.demo else connection.identity.partition("://")[2],
-            month=month,
+            Path(settings.reports),
+            title=title or page.name,
+            period=period,
             policy=policy,
+            timelines=settings.report_timelines,
         )
 
 

@@ -96,6 +96,13 @@ class PageSettings(CachetSettings):
     audience: Literal["public", "all"] = Field(
         default="public", description="whose view figures take: `public`, or `all` with hidden rows"
     )
+    title: str = Field(
+        default="", description="what reports call the page; the host of its address where it is empty"
+    )
+    reports: str = Field(default="reports", description="folder that reports are written to")
+    report_timelines: Count = Field(
+        default=3, description="how many incidents a report tells step by step, the longest ones"
+    )
     maintenance_cap: Number = Field(
         default=24.0, description="hours after which maintenance without an end is taken to be over"
     )

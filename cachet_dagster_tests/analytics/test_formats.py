@@ -25,13 +25,41 @@ def test_an_uptime_below_one_never_reads_as_a_hundred_percent_and_is_never_round
         (1, "100 %"),
         (0.990278, "99.02 %"),
         (0.9903, "99.03 %"),
-        (0.99999999, "99.999 %"),
-        (0, "0.00 %"),
+        (0.99999999, "99.99 %"),
+        (0, "0 %"),
         (None, "–"),
     ],
 )
 def test_percent(share, text):
     assert formats.percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "alone", "within_a_sentence"),
+    [
+        (0.9946, 1, "99.46–100 %", "between 99.46 and 100 %"),
+        (0.99461, 0.99462, "99.46 %", "99.46 %"),
+        (0, 1, "0–100 %", "between 0 and 100 %"),
+    ],
+)
+def test_where_bounds_differ_the_range_is_the_figure(lower, upper, alone, within_a_sentence):
+    assert formats.bounds(lower, upper) == alone
+    assert formats.between(lower, upper) == within_a_sentence
+
+
+@pytest.mark.parametrize(
+    ("bounds", "kept"), [((0.999, 1), "kept"), ((0.99, 0.9989), "missed"), ((0.99, 0.9995), "not certain")]
+)
+def test_a_promise_is_kept_or_missed_only_where_both_bounds_agree(bounds, kept):
+    assert formats.promise_kept(0.999, *bounds) == kept
+
+
+@given(st.floats(0, 1))
+def test_a_share_reads_as_none_or_all_only_where_it_is(share):
+    text = formats.roughly(share)
+
+    assert (text == "100 %") == (share == 1)
+    assert (text == "0 %") == (share == 0)
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,11 @@ def test_a_run_ends_by_naming_the_report_that_it_wrote(on_the_demo):
 
 
 def test_a_report_of_a_month_that_the_page_does_not_know_says_which_it_does(on_the_demo):
-    said = command("report", on_the_demo.folder, "--month", "2016-01")
+    said = command("report", on_the_demo.folder, "--period", "2016-01")
 
     assert said.status == 1
-    assert "the page tells nothing of January 2016" in said.output
-    assert "Name a month from January 2024 to " in said.output
+    assert "the page has no record of January 2016" in said.output
+    assert "Name a period within 1 Jan 2024 to " in said.output
 
 
 def test_the_token_is_in_no_output(on_the_demo):

@@ -42,7 +42,7 @@ def test_the_notebook_shows_a_component_its_days_and_its_incidents_and_closes_th
 
     outputs, defined = notebook.app.run()
 
-    assert 0 <= defined["uptime"] <= 1
+    assert 0 <= defined["uptime"][0] <= defined["uptime"][1] <= 1
     shown = "".join(getattr(output, "text", "") for output in outputs if output is not None)
     assert defined["bars"].data_url() in shown
     assert defined["calendar"].data_url() in shown

@@ -17,11 +17,8 @@ from cachet_dagster.status_page.reports import report_asset
 from .dagster_runs import QUIET, Project
 
 CHARTS = {
-    "component_uptime_daily": {"days", "calendar"},
-    "uptime_monthly": {"months"},
-    "incident_stats_monthly": {"durations"},
-    "incident_facts": {"week"},
-    "incident_spans": {"overlaps"},
+    "component_uptime_daily": {"component_uptime_90_days", "uptime_calendar"},
+    "uptime_monthly": {"uptime_by_month"},
 }
 
 

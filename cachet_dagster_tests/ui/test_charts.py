@@ -20,10 +20,8 @@ pytestmark = [
 ]
 
 CHARTS = {
-    "component_uptime_daily": ("days", "calendar"),
-    "uptime_monthly": ("months",),
-    "incident_spans": ("overlaps",),
-    "slo_status": ("budget",),
+    "component_uptime_daily": ("component_uptime_90_days", "uptime_calendar"),
+    "uptime_monthly": ("uptime_by_month",),
 }
 
 

@@ -5,27 +5,22 @@ Each chart's title asks one question and the line below it answers.
 """
 
 from .colours import STYLE
-from .incidents import MonthDurations, Span, durations, overlap, weekday_hour
-from .metrics import Band, metric_band
+from .metrics import Band, Span, metric_band
 from .svg import Chart
-from .targets import MonthUptime, budget_burn_down, monthly_uptime
-from .uptime import ComponentDays, DayShare, uptime_bars, uptime_calendar
+from .targets import MonthUptime, monthly_uptime
+from .uptime import ComponentDays, DayKind, DayUptime, uptime_bars, uptime_calendar
 
 __all__ = [
     "STYLE",
     "Band",
     "Chart",
     "ComponentDays",
-    "DayShare",
-    "MonthDurations",
+    "DayKind",
+    "DayUptime",
     "MonthUptime",
     "Span",
-    "budget_burn_down",
-    "durations",
     "metric_band",
     "monthly_uptime",
-    "overlap",
     "uptime_bars",
     "uptime_calendar",
-    "weekday_hour",
 ]

@@ -17,6 +17,8 @@ LIGHT = {
     "major": "#7d1232",
     "unknown": "#a9b1bb",
     "maintenance": "#2f6fb7",
+    "assumed": "#d1efe3",
+    "uncertain": "#ecc5a0",
     "accent": "#1f5fa8",
     "accent-soft": "#b9d2ee",
     "shade": "#f3d9c4",
@@ -25,8 +27,6 @@ LIGHT = {
     "scale-2": "#78a9d8",
     "scale-3": "#3b78b8",
     "scale-4": "#123f75",
-    "on-dark": "#ffffff",
-    "on-light": "#1b2430",
 }
 DARK = {
     "paper": "#161b22",
@@ -34,12 +34,14 @@ DARK = {
     "soft": "#a3adba",
     "line": "#39424e",
     "track": "#242b35",
-    "operational": "#2f8f74",
-    "performance": "#f2d04b",
-    "partial": "#f08a3c",
-    "major": "#ff9cc0",
-    "unknown": "#66707c",
-    "maintenance": "#4f9ae8",
+    "operational": "#3d6655",
+    "performance": "#9d7209",
+    "partial": "#c76c50",
+    "major": "#ff4487",
+    "unknown": "#8f959f",
+    "maintenance": "#5b7ed1",
+    "assumed": "#1c3333",
+    "uncertain": "#4c381f",
     "accent": "#76b3f2",
     "accent-soft": "#2b4a6d",
     "shade": "#54392a",
@@ -48,22 +50,9 @@ DARK = {
     "scale-2": "#346caa",
     "scale-3": "#7db4ec",
     "scale-4": "#d3e7ff",
-    "on-dark": "#10151b",
-    "on-light": "#e8edf3",
 }
 """Colours by what they mean. A test holds apart those of the statuses for the colour-blind, in either scheme, and
 holds the texts to the contrast that WCAG asks for."""
-
-STATUS_CLASSES = {
-    1: "operational",
-    2: "performance",
-    3: "partial",
-    4: "major",
-    5: "unknown",
-    6: "maintenance",
-}
-"""The name of a colour for each of Cachet's component statuses."""
-
 
 _RULES = {
     "title": "font-size:16px;font-weight:600",
@@ -79,8 +68,6 @@ _RULES = {
     "paper": "fill:var(--paper)",
     "tip": "fill:transparent",
     "dashed": "stroke-dasharray:5 4",
-    "on-dark": "fill:var(--on-dark)",
-    "on-light": "fill:var(--on-light)",
     **{f"f-{name}": f"fill:var(--{name})" for name in LIGHT},
     **{f"s-{name}": f"stroke:var(--{name});fill:none" for name in LIGHT},
 }
@@ -99,5 +86,8 @@ def style(classes: Collection[str]) -> str:
     return f".chart{{{light}}}{dark}.chart text{{{_TEXT}}}{rules}"
 
 
-STYLE = style(_RULES)
+STYLE = (
+    f"{style(_RULES)}svg.narrow{{display:none}}"
+    "@media screen and (max-width:600px){svg.wide{display:none!important}svg.narrow{display:block}}"
+)
 """The CSS of all classes. A report carries it once; a chart that stands alone carries what it needs of it."""

@@ -10,8 +10,16 @@ from itertools import pairwise
 
 from cachet_dagster.analytics.formats import count, number
 
-from .incidents import Span
-from .svg import HEAD, MARGIN, WIDTH, Chart, Drawing, empty
+from .svg import Chart, Drawing, both_widths, empty
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time with a name: when it began and, unless it goes on, when it ended."""
+
+    name: str
+    begin: datetime
+    end: datetime | None
 
 
 @dataclass(frozen=True)
@@ -39,23 +47,30 @@ def metric_band(
     title = f"How did “{name}” go, and what was wrong meanwhile?"
     if len(bands) < 2:
         return empty(title, "There are too few points yet.")
+    return both_widths(lambda width: _draw(title, suffix, bands, incidents, now, width))
+
+
+def _draw(
+    title: str, suffix: str, bands: Sequence[Band], incidents: Sequence[Span], now: datetime, width: float
+) -> Chart:
     step = min(after.begin - before.begin for before, after in pairwise(bands))
     begin, end = bands[0].begin, bands[-1].begin + step
     inside = [span for span in incidents if span.begin < end and (span.end or now) > begin]
-    drawing = Drawing(title, _answer(bands, suffix, len(inside)))
-    left, top, tall = MARGIN + 62.0, HEAD + 24.0, 180.0
-    width = WIDTH - MARGIN - left
+    drawing = Drawing(title, _answer(bands, suffix, len(inside)), width)
+    left, top, tall = drawing.margin + 62.0, drawing.top + 14, 180.0
+    wide = drawing.right - left
     seconds = (end - begin).total_seconds()
 
     def across(at: datetime) -> float:
-        return left + width * min(max((at - begin).total_seconds() / seconds, 0), 1)
+        return left + wide * min(max((at - begin).total_seconds() / seconds, 0), 1)
 
     for span in inside:
-        start, stop = across(span.begin), across(span.end or now)
-        drawing.rect(start, top, max(stop - start, 2), tall, "f-shade")
-        drawing.tip(start, top, max(stop - start, 2), tall, span.name)
+        start = min(across(span.begin), drawing.right - 2)
+        box = (start, top, max(across(span.end or now) - start, 2), tall)
+        drawing.rect(*box, "f-shade")
+        drawing.tip(*box, span.name)
     height = _scale(drawing, bands, left, top, tall)
-    drawing.text(left - 8, top - 9, suffix, "end small soft", width=left - 8 - MARGIN)
+    drawing.text(left - 8, top - 9, suffix, "end small soft", width=left - 8 - drawing.margin)
     for run in _runs(bands, step):
         # Whole pixels: there may be hundreds.
         points = [(round(across(band.begin + step / 2)), band) for band in run]
@@ -66,12 +81,17 @@ def metric_band(
             closed=True,
         )
         drawing.path([(x, round(height(band.middle))) for x, band in points], "s-accent", width=2)
-    for share in (0, 0.25, 0.5, 0.75, 1):
+    for share in (0, 0.5, 1) if drawing.is_narrow else (0, 0.25, 0.5, 0.75, 1):
         at = begin + (end - begin) * share
         anchor = "" if share == 0 else " end" if share == 1 else " middle"
         text = f"{at.day} {at:%b}" if seconds > 3 * 86_400 else f"{at.day} {at:%b %H:%M}"
-        drawing.text(left + width * share, top + tall + 20, text, f"small soft{anchor}")
-    return drawing.chart(_legend(drawing, top + tall + 44))
+        drawing.text(left + wide * share, top + tall + 20, text, f"small soft{anchor}")
+    entries = [
+        drawing.stroke("s-accent", "median"),
+        drawing.swatch("f-accent-soft", "from minimum to maximum"),
+        *[drawing.swatch("f-shade", "an incident was open")] * bool(inside),
+    ]
+    return drawing.chart(drawing.legend(top + tall + 44, entries))
 
 
 def _answer(bands: Sequence[Band], suffix: str, incidents: int) -> str:
@@ -96,7 +116,7 @@ def _scale(drawing: Drawing, bands: Sequence[Band], left: float, top: float, tal
     places = max(0, -math.floor(math.log10(size))) if size < 1 else 0
     for tick in range(round((high - low) / size) + 1):
         value = low + tick * size
-        drawing.line(left, height(value), WIDTH - MARGIN, height(value), "grid")
+        drawing.line(left, height(value), drawing.right, height(value), "grid")
         drawing.text(left - 8, height(value) + 4, f"{value:,.{places}f}", "end small soft figure")
     return height
 
@@ -116,12 +136,3 @@ def _runs(bands: Sequence[Band], step) -> list[list[Band]]:
             runs.append([])
         runs[-1].append(after)
     return runs
-
-
-def _legend(drawing: Drawing, y: float) -> float:
-    entries = [
-        (lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-accent", width=2), 20.0, "median"),
-        (lambda x, y: drawing.rect(x, y - 11, 20, 13, "f-accent-soft"), 20.0, "from minimum to maximum"),
-        (lambda x, y: drawing.rect(x, y - 11, 20, 13, "f-shade"), 20.0, "an incident was open"),
-    ]
-    return drawing.legend(y, entries)

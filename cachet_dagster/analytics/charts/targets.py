@@ -1,17 +1,23 @@
-"""Uptime against what was promised: the months beside their target, and what is left of an error budget."""
+"""Uptime against what was promised: the months beside their target."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cachet_dagster.analytics.formats import bounds, count, day, duration, month, percent, promise
+from cachet_dagster.analytics.formats import (
+    between,
+    bounds,
+    count,
+    month,
+    promise,
+    promise_kept,
+)
 
-from .svg import HEAD, MARGIN, WIDTH, Chart, Drawing, empty
-from .uptime import DayShare
+from .svg import Chart, Drawing, both_widths, empty
 
-_BUDGET_TALL = 180.0
+_TALL = 170.0
 
 
 @dataclass(frozen=True)
@@ -20,94 +26,113 @@ class MonthUptime:
 
     Attributes:
         month: Its first day.
-        uptime: From 0 to 1.
-        lower: The least that it can have been.
-        upper: The most that it can have been.
-        is_assumed: Whether nothing was seen or reported in it, so that its uptime says little.
+        lower: The least that its uptime can have been, from 0 to 1; None where all is unknown.
+        upper: The most.
+        is_assumed: Whether nothing was observed or reported in it, so that its uptime says little.
     """
 
     month: date
-    uptime: float | None
-    lower: float | None = None
-    upper: float | None = None
+    lower: float | None
+    upper: float | None
     is_assumed: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has an uptime that is more than assumed."""
+        return self.upper is not None and not self.is_assumed
 
 
 def monthly_uptime(months: Sequence[MonthUptime], target: float | None, *, whose: str = "the page") -> Chart:
     """Draw what is missing to 100 % in each month, with the target across, and its bounds.
 
     Args:
-        months: In order of time; the last twelve are drawn.
+        months: In order of time; the last twelve are drawn, the last six on a telephone.
         target: The share that was promised, or None.
         whose: Whose uptime it is.
     """
     title = f"Did {whose} keep {promise(target)} in each month?" if target else f"How was {whose} each month?"
-    months = [entry for entry in months if entry.uptime is not None][-12:]
-    if not months:
-        return empty(title, "No month has an uptime yet.")
-    drawing = Drawing(title, _monthly_answer(months, target))
-    left, top, tall = MARGIN + 66.0, HEAD + 26.0, 170.0
+    if not any(entry.is_known for entry in months[-12:]):
+        return empty(title, "Every month is unknown or assumed.")
+    return both_widths(lambda width: _months(title, months[-12:], target, width))
+
+
+def _months(title: str, months: Sequence[MonthUptime], target: float | None, width: float) -> Chart:
+    drawing = Drawing(title, _monthly_answer(months, target), width)
+    if drawing.is_narrow:
+        months = months[-6:]
+    left, top = drawing.margin + (52.0 if drawing.is_narrow else 66.0), drawing.top + 16
     floor = _floor(months, target)
 
     def height(share: float) -> float:
-        return top + (1 - share) / (1 - floor) * tall
+        return top + (1 - share) / (1 - floor) * _TALL
 
     for step in range(5):
         share = 1 - (1 - floor) * step / 4
-        drawing.line(left, height(share), WIDTH - MARGIN, height(share), "grid")
+        drawing.line(left, height(share), drawing.right, height(share), "grid")
         drawing.text(left - 8, height(share) + 4, _axis_percent(share, floor), "end small soft figure")
-    step = (WIDTH - MARGIN - left) / max(len(months), 6)
+    step = (drawing.right - left) / max(len(months), 6)
+    if target and target >= floor:
+        drawing.line(left, height(target), drawing.right, height(target), "s-ink dashed", width=1.5)
     for position, entry in enumerate(months):
         _month_bar(drawing, left + (position + 0.5) * step, step, entry, target, height)
-        drawing.text(
-            left + (position + 0.5) * step, top + tall + 40, f"{entry.month:%b %y}", "middle small soft"
-        )
+        x = left + (position + 0.5) * step
+        drawing.text(x, top + _TALL + 54, f"{entry.month:%b %y}", "middle small soft")
+    entries = [drawing.swatch("f-scale-3", "downtime")]
+    if any(entry.is_known and entry.lower != entry.upper for entry in months):
+        entries.append(drawing.swatch("f-uncertain", "not certain"))
+    if any(entry.is_assumed and entry.upper is not None for entry in months):
+        entries.append(drawing.swatch("f-assumed", "assumed", height=6))
+    if any(entry.upper is None for entry in months):
+        entries.append(drawing.swatch("grid", "unknown", height=6))
     if target and target >= floor:
-        drawing.line(left, height(target), WIDTH - MARGIN, height(target), "s-ink dashed", width=1.5)
-        if len(months) <= 5:
-            drawing.text(WIDTH - MARGIN, height(target) - 6, f"target {promise(target)}", "end small")
-    return drawing.chart(top + tall + 54)
+        entries.append(drawing.stroke("s-ink dashed", f"target {promise(target)}", width=1.5))
+    return drawing.chart(drawing.legend(top + _TALL + 82, entries))
 
 
-def _month_bar(drawing, x: float, step: float, entry: MonthUptime, target: float | None, height) -> None:
-    uptime = entry.uptime or 0.0
-    missed = target is not None and uptime < target
-    wide = min(34.0, step * 0.55)
-    name = "unknown" if entry.is_assumed else "partial" if missed else "scale-2"
-    tip = f"{month(entry.month)}: {percent(uptime)}, from {bounds(entry.lower, entry.upper)}"
-    box = (x - wide / 2, height(1), wide, max(height(uptime) - height(1), 1.5))
-    drawing.rect(*box, f"f-{name}")
-    drawing.tip(*box, tip)
+def _month_bar(
+    drawing: Drawing,
+    x: float,
+    step: float,
+    entry: MonthUptime,
+    target: float | None,
+    height: Callable[[float], float],
+) -> None:
+    top, wide = height(1), min(34.0, step * 0.55)
     lower, upper = entry.lower, entry.upper
-    lowest = height(uptime)
-    if lower is not None and upper is not None and upper - lower > 1e-9:
-        drawing.line(x, height(upper), x, height(lower), "s-ink", width=1.2)
-        for bound in (lower, upper):
-            drawing.line(x - 5, height(bound), x + 5, height(bound), "s-ink", width=1.2)
-        lowest = max(lowest, height(lower))
-    drawing.text(x, lowest + 15, percent(uptime).removesuffix(" %"), "middle small figure bold")
-    if entry.is_assumed:
-        drawing.text(x, height(1) - 6, "assumed", "middle tiny soft")
-    elif target is not None:
-        drawing.text(
-            x, height(1) - 6, "missed" if missed else "kept", "middle small" + ("" if missed else " soft")
-        )
+    if lower is None or upper is None or entry.is_assumed:
+        drawing.rect(x - wide / 2, top, wide, 6, "grid" if upper is None else "f-assumed")
+        return
+    for share, name in ((lower, "uncertain"), (upper, "scale-3")):
+        if share < 1:
+            drawing.rect(x - wide / 2, top, wide, max(height(share) - top, 1.5), f"f-{name}")
+    drawing.tip(x - wide / 2, top, wide, _TALL, f"{month(entry.month)}: {bounds(lower, upper)}")
+    figures = bounds(lower, upper).removesuffix(" %").split("–")
+    for line, figure in enumerate(figures):
+        y = height(lower) + 15 + 13 * line
+        drawing.text(x, y, figure + "–" * (line < len(figures) - 1), "middle small figure bold halo")
+    kept = promise_kept(target, lower, upper)
+    if kept is not None:
+        drawing.text(x, top - 6, kept, "middle tiny" + (" soft" if kept == "kept" else " bold"))
 
 
 def _monthly_answer(months: Sequence[MonthUptime], target: float | None) -> str:
-    known = [entry for entry in months if not entry.is_assumed]
-    if not known:
-        return f"Nothing was seen or reported in {count(len(months), 'month')}, so all counts as up."
-    lowest = min(known, key=lambda entry: entry.uptime or 0)
-    kept = sum((entry.uptime or 0) >= target for entry in known) if target else 0
-    head = f"Kept in {kept} of {count(len(known), 'month')}" if target else count(len(known), "month")
-    assumed = f"; nothing is known of {len(months) - len(known)} more" if len(known) < len(months) else ""
-    return f"{head}; lowest: {month(lowest.month)} with {percent(lowest.uptime)}{assumed}."
+    known = [entry for entry in months if entry.is_known]
+    lowest = min(known, key=lambda entry: (entry.upper or 0, entry.lower or 0))
+    kept = [promise_kept(target, entry.lower, entry.upper) for entry in known]
+    head = count(len(known), "month")
+    if target:
+        head = f"Kept in {kept.count('kept')} of {head}"
+        head += f", not certain in {kept.count('not certain')}" if "not certain" in kept else ""
+    rest = len(months) - len(known)
+    assumed = (
+        f"; {count(rest, 'month')} more {'is' if rest == 1 else 'are'} assumed or unknown" if rest else ""
+    )
+    return f"{head}; lowest: {month(lowest.month)}, {between(lowest.lower, lowest.upper)}{assumed}."
 
 
 def _floor(months: Sequence[MonthUptime], target: float | None) -> float:
     """Return the share at the foot of the axis: a round one below everything drawn."""
-    found = [share for entry in months for share in (entry.uptime, entry.lower) if share is not None]
+    found = [entry.lower for entry in months if entry.is_known and entry.lower is not None]
     lowest = min([*found, target if target else 1.0])
     missing = max((1 - lowest) * 1.08, 0.0002)
     for size in (0.0001, 0.001, 0.01, 0.1):
@@ -120,89 +145,3 @@ def _floor(months: Sequence[MonthUptime], target: float | None) -> float:
 def _axis_percent(share: float, floor: float) -> str:
     digits = 0 if 1 - floor >= 0.04 else 1 if 1 - floor >= 0.004 else 2 if 1 - floor >= 0.0004 else 3
     return f"{share * 100:.{digits}f} %"
-
-
-def budget_burn_down(
-    days: Sequence[DayShare], *, whose: str, target: float, budget_seconds: float, period: str
-) -> Chart:
-    """Draw how much of an error budget was left at the end of each day, from 1 down, below 0 when overspent.
-
-    Args:
-        days: In order of time, the whole period; None from the first day on that is still to come.
-        whose: Whose budget it is.
-        target: The share that was promised.
-        budget_seconds: What (1 − target) of the period's measured time is.
-        period: The period's name.
-    """
-    title = f"How much error budget has {whose} left in {period}?"
-    spent = [entry for entry in days if entry.share is not None]
-    if not spent:
-        return empty(title, "Nothing was measured in this period yet.")
-    last = spent[-1].share or 0.0
-    state = f"{last * 100:.0f} % left" if last >= 0 else f"Overspent by {-last * 100:.0f} %"
-    answer = (
-        f"{state} on {day(spent[-1].day)} of the {duration(budget_seconds)} that {promise(target)} allows."
-    )
-    drawing = Drawing(title, answer)
-    _budget_line(drawing, days, spent, state)
-    y = HEAD + 16.0 + _BUDGET_TALL + 44
-    entries = [
-        (lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-accent", width=2.4), 20.0, "budget left"),
-        (
-            lambda x, y: drawing.line(x, y - 4, x + 20, y - 4, "s-soft dashed", width=1.2),
-            20.0,
-            "an even pace",
-        ),
-    ]
-    return drawing.chart(drawing.legend(y, entries))
-
-
-def _budget_line(drawing: Drawing, days: Sequence[DayShare], spent: Sequence[DayShare], state: str) -> None:
-    """Draw the budget from day to day over its axes, and say at its end how it stands."""
-    left, top = MARGIN + 52.0, HEAD + 16.0
-    last = spent[-1].share or 0.0
-    floor = min(0.0, *(entry.share or 0 for entry in spent))
-
-    def height(share: float) -> float:
-        return top + (1 - share) / (1 - floor) * _BUDGET_TALL
-
-    for share in _budget_ticks(floor):
-        drawing.line(left, height(share), WIDTH - MARGIN, height(share), "grid")
-        drawing.text(left - 8, height(share) + 4, f"{share * 100:.0f} %", "end small soft figure")
-    step = (WIDTH - MARGIN - left) / len(days)
-    points = [(left, height(1))]
-    points += [(left + (at + 1) * step, height(entry.share or 0)) for at, entry in enumerate(spent)]
-    area = [(left, height(0)), *points, (points[-1][0], height(0))]
-    drawing.path(area, "f-accent-soft", closed=True)
-    drawing.line(left, height(1), WIDTH - MARGIN, height(0), "s-soft dashed", width=1.2)
-    drawing.line(left, height(0), WIDTH - MARGIN, height(0), "s-ink", width=1.2)
-    drawing.path(points, "s-accent", width=2.4)
-    drawing.circle(*points[-1], 4, "f-accent")
-    x, y = points[-1]
-    # To the right of the line's end, or, where there is no room, below it or above it, wherever the area is tall.
-    late = x > WIDTH - 150
-    below = late and last > 0.15
-    drawing.text(
-        x - 10 if late else x + 10, y + 22 if below else y - 8, state, "bold halo" + (" end" if late else "")
-    )
-    for position, entry in enumerate(days):
-        if entry.day.day in {1, 8, 15, 22, 29} or len(days) <= 10:
-            drawing.text(
-                left + position * step,
-                top + _BUDGET_TALL + 20,
-                f"{entry.day.day} {entry.day:%b}",
-                "small soft",
-            )
-
-
-def _budget_ticks(floor: float) -> list[float]:
-    """Return 1 and round shares down to the last one above the floor, six at most."""
-    size = next(
-        step * 10**power
-        for power in range(9)
-        for step in (0.25, 0.5, 1.0, 2.0)
-        if (1 - floor) / (step * 10**power) <= 5
-    )
-    below = int((0 - floor) / size + 1e-9)
-    above = [1.0] if size >= 1 else [1 - size * n for n in range(round(1 / size))]
-    return [*above, *(0.0 - size * n for n in range(below + 1))]

@@ -1,6 +1,6 @@
 """What a report says: every figure of it, with its bounds and its evidence, as plain values that any format can show.
 
-Everything is told of one month, by one policy, for the audience that the models were built for. Texts are the page's
+Everything is told of one period, by one policy, for the audience that the models were built for. Texts are the page's
 own and not yet escaped: that is the format's business.
 """
 
@@ -19,21 +19,23 @@ from cachet_dagster.source.tables import COMPONENT_STATUS, INCIDENT_STATUS
 
 from . import pictures, queries
 from .data_issues import DataIssue, data_issues
-from .figures import Figures, Period
-from .lines import EVIDENCE, ComponentLine, IncidentLine, Update
-from .verdict import verdict
+from .figures import Figures
+from .lines import ComponentLine, IncidentLine, Update, component_lines
+from .periods import Period, find_period
+from .uptimes import Uptime, uptime, uptimes
+from .verdict import verdict, worst, worst_day
 
-MOST_TIMELINES = 15
-"""Incidents whose timeline is told; all of them stand in the table and its CSV."""
+TIMELINES = 3
+"""Incidents whose timeline is told, the longest ones; all of them stand in the table and its CSV."""
 
 MEASURES = {
-    "time_to_publish": "until it was published",
-    "time_to_first_response": "from publication to the first update",
-    "time_to_identified": "until the cause was identified",
-    "time_to_watching": "until it was being watched",
-    "time_to_fixed": "until it was fixed",
-    "time_to_recovery": "until the component was up again",
-    "time_between_failures": "between two outages",
+    "time_between_failures": "between failures (MTBF, mean)",
+    "time_to_recovery": "outage to recovery",
+    "time_to_fixed": "start to fixed",
+    "time_to_publish": "start to publication",
+    "time_to_first_response": "publication to first update",
+    "time_to_identified": "start to identified",
+    "time_to_watching": "start to watching",
 }
 """`measure` of `incident_stats_monthly` in words, in the order in which they are told."""
 
@@ -44,25 +46,27 @@ class Report:
 
     Attributes:
         page: The page's name.
-        period: The month.
+        period: The period.
         policy: The row of `uptime_policies` that figures go by.
         as_of: The moment up to which the models tell, in the page's zone.
         zone: The page's time zone.
         is_public: Whether it holds nothing but what everyone may see.
-        verdict: The month in one sentence.
-        page_row: The page's row of `uptime_monthly`, the mean of the components' time.
-        all_up_row: The same of the time in which all components were up.
+        verdict: The period in a few sentences.
+        uptime: The mean of the components' time.
+        all_up: The time in which all components were up.
         components: In the order of the page.
+        worst: The component with the lowest uptime, or None.
+        worst_day: Its lowest day, or None.
         incidents: Longest first.
-        stats: Rows of `incident_stats_monthly` of the month and of all time, by measure.
+        stats: Rows of `incident_stats_monthly` of the period and of all time, by measure.
         maintenance: Rows of `maintenance_facts`, in order of time.
-        metrics: Metrics, each with its row of `metric_rollups` for the month.
+        metrics: Metrics, each with its row of `metric_rollups` for the period.
         policies: All policies.
         by_policy: Scope, `page` or a component's name → policy → uptime.
-        restatements: Rows of `uptime_restatements` of the month.
+        restatements: Rows of `uptime_restatements` of the period's months.
         issues: What on the page makes figures uncertain.
         charts: By name.
-        metric_charts: By metric's name.
+        metric_charts: By metric's id.
     """
 
     page: str
@@ -72,77 +76,84 @@ class Report:
     zone: str
     is_public: bool
     verdict: str
-    page_row: Row
-    all_up_row: Row
+    uptime: Uptime
+    all_up: Uptime
     components: Sequence[ComponentLine]
+    worst: ComponentLine | None
+    worst_day: date | None
     incidents: Sequence[IncidentLine]
     stats: Sequence[tuple[str, Row, Row]]
     maintenance: Sequence[Row]
     metrics: Sequence[tuple[Row, Row]]
     policies: Sequence[Row]
-    by_policy: Sequence[tuple[str, Mapping[str, float | None]]]
+    by_policy: Sequence[tuple[str, Mapping[str, Uptime]]]
     restatements: Sequence[Row]
     issues: Sequence[DataIssue]
     charts: Mapping[str, Chart] = field(default_factory=dict)
-    metric_charts: Sequence[Chart] = ()
+    metric_charts: Mapping[int, Chart] = field(default_factory=dict)
 
     @property
-    def evidence(self) -> list[tuple[str, float]]:
-        """Each kind of evidence with its share of the month's time."""
-        total = sum(self.page_row[f"{kind}_seconds"] or 0 for kind in EVIDENCE)
-        return [(kind, (self.page_row[f"{kind}_seconds"] or 0) / total) for kind in EVIDENCE] if total else []
+    def open_incidents(self) -> int:
+        """How many incidents are open."""
+        return sum(bool(line.row["is_open"]) for line in self.incidents)
 
 
-def collect(figures: Figures, page: str, month: date | None = None, policy: str | None = None) -> Report:
-    """Return the report of a month.
+def collect(
+    figures: Figures,
+    page: str,
+    period: str | None = None,
+    policy: str | None = None,
+    timelines: int = TIMELINES,
+) -> Report:
+    """Return the report of a period.
 
     Args:
         figures: The page's models.
         page: The page's name.
-        month: First day of the month; without one the last that is over.
+        period: As `find_period` reads it; without one the last month that is over.
         policy: Name of the uptime policy; without one the default.
+        timelines: Incidents whose timeline is told.
 
     Raises:
         ModelsMissing: The models have not been built.
-        SettingsError: There is no such month or policy.
+        SettingsError: There is no such period or policy.
     """
-    period, chosen = figures.period(month), figures.policy(policy)
-    uptimes = figures.rows(
-        "SELECT u.* FROM analytics.uptime_monthly AS u WHERE u.month = :month", month=period.month
-    )
-    mine = [row for row in uptimes if row["policy"] == chosen["policy"]]
-    page_row, all_up_row = (
-        next(
-            (row for row in mine if row["scope"] == "page" and row["aggregation"] == how),
-            _none("uptime_monthly"),
-        )
-        for how in ("mean", "all_up")
-    )
-    components = _components(figures, mine)
-    incidents = _incidents(figures, period)
-    targets = queries.component_targets(figures)
-    metric_charts = pictures.metrics(figures, period)
+    found, chosen = find_period(figures, period), figures.policy(policy)
+    name = chosen["policy"]
+    rows = uptimes(figures, found.first_day, found.last_day)
+    of_page = {row["aggregation"]: row for row in rows if row["scope"] == "page" and row["policy"] == name}
+    mean = uptime(of_page.get("mean"))
+    components = component_lines(figures, rows, name)
+    incidents = _incidents(figures, found, timelines)
+    metric_charts = pictures.metrics(figures, found)
+    lowest = worst(components)
     return Report(
         page=formats.plain(page),
-        period=period,
+        period=found,
         policy=chosen,
         as_of=figures.as_of,
         zone=figures.zone_name,
         is_public=figures.is_public,
-        verdict=verdict(period, chosen["policy"], page_row, components, incidents),
-        page_row=page_row,
-        all_up_row=all_up_row,
+        verdict=verdict(found, name, mean, components, len(incidents)),
+        uptime=mean,
+        all_up=uptime(of_page.get("all_up")),
         components=components,
+        worst=lowest,
+        worst_day=worst_day(_days(figures, found, name, lowest.component_id)) if lowest else None,
         incidents=incidents,
-        stats=_stats(figures, period),
-        maintenance=queries.maintenance(figures, period),
-        metrics=_metrics(figures, period, [metric for metric, _ in metric_charts]),
+        stats=_stats(figures, found),
+        maintenance=queries.maintenance(figures, found),
+        metrics=_metrics(figures, found, [metric for metric, _ in metric_charts]),
         policies=figures.rows("SELECT p.* FROM analytics.uptime_policies AS p ORDER BY p.is_own, p.policy"),
-        by_policy=_by_policy(uptimes, components),
-        restatements=_restatements(figures, period, chosen["policy"]),
+        by_policy=_by_policy(rows, components),
+        restatements=_restatements(figures, found, name),
         issues=data_issues(figures, [line.row for line in incidents]),
-        charts=_charts(figures, chosen["policy"], period, targets),
-        metric_charts=[chart for _, chart in metric_charts],
+        charts={
+            "bars": pictures.bars(figures, name, found.last_day),
+            "calendar": pictures.calendar(figures, name, found.last_day),
+            "months": pictures.months(figures, name, found.last_day, queries.page_target(figures)),
+        },
+        metric_charts={metric["id"]: chart for metric, chart in metric_charts},
     )
 
 
@@ -151,34 +162,12 @@ def _none(model: str) -> Row:
     return {column.name: None for column in MODELS[model].columns}
 
 
-def _charts(figures: Figures, policy: str, period: Period, targets: dict[int, float]) -> dict[str, Chart]:
-    charts = {
-        "bars": pictures.bars(figures, policy, period.last_day),
-        "calendar": pictures.calendar(figures, policy, period.last_day),
-        "months": pictures.months(figures, policy, period.month, queries.page_target(figures)),
-        "budget": pictures.budget(figures, policy, period, targets),
-        "durations": pictures.incident_durations(figures, period.month),
-        "week": pictures.week(figures, period.last_day),
-        "overlaps": pictures.overlaps(figures, period),
-    }
-    return {name: chart for name, chart in charts.items() if chart is not None}
+def _days(figures: Figures, period: Period, policy: str, component: int) -> list[tuple[date, Uptime]]:
+    rows = uptimes(figures, period.first_day, period.last_day, by="day", scope="component", policy=policy)
+    return [(row["period"], uptime(row)) for row in rows if row["scope_id"] == component]
 
 
-def _components(figures: Figures, uptimes: Sequence[Row]) -> list[ComponentLine]:
-    rows = {row["scope_id"]: row for row in uptimes if row["scope"] == "component"}
-    targets = queries.component_targets(figures)
-    return [
-        ComponentLine(
-            formats.plain(component["component_name"]),
-            formats.plain(component["component_group_name"]),
-            rows.get(component["component_id"], _none("uptime_monthly")),
-            targets.get(component["component_id"]),
-        )
-        for component in queries.components(figures)
-    ]
-
-
-def _incidents(figures: Figures, period: Period) -> list[IncidentLine]:
+def _incidents(figures: Figures, period: Period, timelines: int) -> list[IncidentLine]:
     within = {"begin": period.begin, "end": period.end}
     found = figures.rows(
         "SELECT f.* FROM analytics.incident_facts AS f"
@@ -201,7 +190,7 @@ def _incidents(figures: Figures, period: Period) -> list[IncidentLine]:
             links[row["incident_id"]].append(
                 (formats.plain(seen[row["component_id"]]), status and status.lower())
             )
-    updates = _updates(figures, [row["incident_id"] for row in found[:MOST_TIMELINES]])
+    updates = _updates(figures, [row["incident_id"] for row in found[:timelines]])
     return [
         IncidentLine(row, links[row["incident_id"]], updates.get(row["incident_id"], [])) for row in found
     ]
@@ -221,54 +210,39 @@ def _updates(figures: Figures, incidents: Sequence[int]) -> dict[int, list[Updat
 
 
 def _stats(figures: Figures, period: Period) -> list[tuple[str, Row, Row]]:
-    found = {
-        (row["measure"], row["period"]): row
-        for row in figures.rows("SELECT s.* FROM analytics.incident_stats_monthly AS s")
-    }
-    name, none = f"{period.month:%Y-%m}", _none("incident_stats_monthly")
+    found = queries.incident_stats(figures, period)
+    none = _none("incident_stats_monthly")
     return [
-        (words, found.get((measure, name), none), found[measure, "all"])
+        (words, found.get((measure, False), none), found[measure, True])
         for measure, words in MEASURES.items()
-        if (measure, "all") in found
+        if (measure, True) in found
     ]
 
 
 def _metrics(figures: Figures, period: Period, shown: Sequence[Row]) -> list[tuple[Row, Row]]:
-    found = {
-        row["metric_id"]: row
-        for row in figures.rows(
-            "SELECT r.* FROM analytics.metric_rollups AS r WHERE r.grain = 'month' AND r.starts_at >= :begin"
-            " AND r.starts_at < :end",
-            begin=period.begin,
-            end=period.end,
-        )
-    }
+    found = queries.metric_stats(figures, period) if shown else {}
     return [(metric, found.get(metric["id"], _none("metric_rollups"))) for metric in shown]
 
 
 def _by_policy(
-    uptimes: Sequence[Row], components: Sequence[ComponentLine]
-) -> Sequence[tuple[str, Mapping[str, float | None]]]:
-    table: dict[tuple[str, int, str], dict[str, float | None]] = defaultdict(dict)
-    for row in uptimes:
-        table[row["scope"], row["scope_id"], row["aggregation"]][row["policy"]] = row["uptime"]
-    lines = [
+    rows: Sequence[Row], components: Sequence[ComponentLine]
+) -> Sequence[tuple[str, Mapping[str, Uptime]]]:
+    table: dict[tuple[str, int, str], dict[str, Uptime]] = defaultdict(dict)
+    for row in rows:
+        table[row["scope"], row["scope_id"], row["aggregation"]][row["policy"]] = uptime(row)
+    return [
         ("all components, mean", table.get(("page", 0, "mean"), {})),
         ("all components up at once", table.get(("page", 0, "all_up"), {})),
+        *((line.name, table.get(("component", line.component_id, "own"), {})) for line in components),
     ]
-    lines += [
-        (line.name, table.get(("component", line.row["scope_id"], "own"), {}))
-        for line in components
-        if line.row["scope_id"]
-    ]
-    return lines
 
 
 def _restatements(figures: Figures, period: Period, policy: str) -> list[Row]:
     found = figures.rows(
-        "SELECT r.* FROM analytics.uptime_restatements AS r WHERE r.month = :month AND r.policy = :policy"
-        " ORDER BY r.scope NULLS LAST, r.scope_id NULLS LAST, r.aggregation NULLS LAST",
-        month=period.month,
+        "SELECT r.* FROM analytics.uptime_restatements AS r WHERE r.month BETWEEN :first AND :last"
+        " AND r.policy = :policy ORDER BY r.month, r.scope NULLS LAST, r.scope_id NULLS LAST, r.aggregation NULLS LAST",
+        first=period.first_day,
+        last=period.last_day,
         policy=policy,
     )
     seen = {row["component_id"] for row in queries.components(figures)}

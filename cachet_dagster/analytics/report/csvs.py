@@ -12,53 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from cachet_dagster.analytics import formats
+from cachet_dagster.analytics.tables import MODELS
 
 from .content import Report
+from .uptimes import Uptime
 
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
-_UPTIME = (
-    "uptime",
-    "uptime_lower",
-    "uptime_upper",
-    "coverage",
-    "measured_seconds",
-    "down_seconds",
-    "maintenance_seconds",
-    "unknown_seconds",
-    "observed_seconds",
-    "reported_seconds",
-    "inferred_seconds",
-    "assumed_seconds",
-)
-_INCIDENT = (
-    "incident_id",
-    "name",
-    "is_open",
-    "starts_at",
-    "ends_at",
-    "spans",
-    "open_seconds",
-    "seconds_to_publish",
-    "seconds_to_first_response",
-    "seconds_to_identified",
-    "seconds_to_watching",
-    "seconds_to_fixed",
-    "updates",
-    "end_evidence",
-    "flags",
-)
-_MAINTENANCE = (
-    "schedule_id",
-    "name",
-    "starts_at",
-    "ends_at",
-    "is_capped",
-    "seconds",
-    "announced_seconds",
-    "components",
-    "incidents",
-)
+SHARES = ("observed", "reported", "inferred", "assumed", "unknown")
+_UPTIME = ("uptime_lower", "uptime_upper", "measured_seconds", "down_seconds", *SHARES)
+_INCIDENT = tuple(column.name for column in MODELS["incident_facts"].columns)
+_MAINTENANCE = tuple(column.name for column in MODELS["maintenance_facts"].columns)
 _METRIC = ("points", "reports", "mean", "min", "p50", "p95", "max")
 _STATS = ("incidents", "open_incidents", "n", "median_seconds", "p90_seconds", "mean_seconds")
 
@@ -66,18 +30,19 @@ _STATS = ("incidents", "open_incidents", "n", "median_seconds", "p90_seconds", "
 def tables(report: Report) -> dict[str, Table]:
     """Return the header and the rows of each file, by its name."""
     policies = [row["policy"] for row in report.policies]
-    month, policy = f"{report.period.month:%Y-%m}", report.policy["policy"]
+    period, policy = report.period.key, report.policy["policy"]
     return {
         "components": (
-            ("month", "policy", "component", "group", *_UPTIME, "target", "budget_seconds", "left_seconds", "is_met"),
+            ("period", "policy", "component", "group", *_UPTIME, "target", "kept", "budget_seconds",
+             "left_seconds_lower", "left_seconds_upper"),
             (
-                (month, policy, line.name, line.group, *_of(line.row, _UPTIME), line.target, line.budget_seconds,
-                 line.left_seconds, line.is_met)
+                (period, policy, line.name, line.group, *_uptime(line.uptime), line.target, line.kept,
+                 line.budget_seconds, *(line.left or (None, None)))
                 for line in report.components
             ),
         ),
         "incidents": (
-            (*_INCIDENT, "worst_impact", "components"),
+            (*_INCIDENT, "worst_impact", "component_names"),
             (
                 (*_of(line.row, _INCIDENT), line.impact, ", ".join(name for name, _ in line.components))
                 for line in report.incidents
@@ -87,8 +52,8 @@ def tables(report: Report) -> dict[str, Table]:
             ("period", "measure", *_STATS),
             (
                 (name, words, *_of(row, _STATS))
-                for words, of_month, of_all in report.stats
-                for name, row in ((month, of_month), ("all", of_all))
+                for words, of_period, of_all in report.stats
+                for name, row in ((period, of_period), ("all", of_all))
                 if row["n"] is not None
             ),
         ),
@@ -97,7 +62,15 @@ def tables(report: Report) -> dict[str, Table]:
             ("metric_id", "name", "unit", *_METRIC),
             ((metric["id"], metric["name"], metric["suffix"], *_of(row, _METRIC)) for metric, row in report.metrics),
         ),
-        "policies": (("of", *policies), ((name, *_of(row, policies)) for name, row in report.by_policy)),
+        "policies": (
+            ("of", "policy", "uptime_lower", "uptime_upper"),
+            (
+                (name, policy, *_uptime(found[policy])[:2])
+                for name, found in report.by_policy
+                for policy in policies
+                if policy in found
+            ),
+        ),
         "data_issues": (
             ("what", "kind", "id", "sql"),
             ((issue.what, issue.kind, number, issue.sql) for issue in report.issues for number in issue.ids),
@@ -116,6 +89,17 @@ def write(report: Report, folder: Path) -> list[Path]:
             writer.writerows([_cell(value) for value in row] for row in rows)
         written.append(path)
     return written
+
+
+def _uptime(uptime: Uptime) -> tuple[float | None, ...]:
+    """Return the bounds as the report shows them, cut, then seconds, then shares of evidence."""
+    bounds = (None if share is None else formats.cut(share) for share in (uptime.lower, uptime.upper))
+    return (
+        *bounds,
+        uptime.measured_seconds,
+        uptime.down_seconds,
+        *(round(getattr(uptime, share), 4) for share in SHARES),
+    )
 
 
 def _of(row: Any, names: Sequence[str]) -> tuple[Any, ...]:

@@ -1,16 +1,14 @@
-"""The models of a page, open to be asked: names put in, times in the page's zone, and the period that is told of."""
+"""The models of a page, open to be asked: names put in, and times in the page's zone."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cachet_dagster.analytics import formats
 from cachet_dagster.analytics.build import analytics_schema
 from cachet_dagster.source.errors import CachetError, SettingsError
 from cachet_dagster.source.rows import Row
@@ -21,35 +19,6 @@ _NAME = re.compile(r"\b(source|analytics)\.(\w+)")
 
 class ModelsMissing(CachetError):
     """The models have not been built."""
-
-
-@dataclass(frozen=True)
-class Period:
-    """A calendar month in the page's time zone, as far as it has passed.
-
-    Attributes:
-        month: Its first day.
-        last_day: Its last day that has begun.
-        begin: When it begins.
-        end: When it ends; the as-of time, where that is earlier.
-        is_over: Whether it has passed.
-    """
-
-    month: date
-    last_day: date
-    begin: datetime
-    end: datetime
-    is_over: bool
-
-    @property
-    def name(self) -> str:
-        """The month in words."""
-        return formats.month(self.month) + ("" if self.is_over else " so far")
-
-    @property
-    def days(self) -> list[date]:
-        """All days of the month, those to come too."""
-        return [self.month + timedelta(days=n) for n in range((next_month(self.month) - self.month).days)]
 
 
 class Figures:
@@ -156,30 +125,6 @@ class Figures:
         """Whether the figures are those that everyone may see."""
         return self.settings["audience"] == "public"
 
-    def period(self, month: date | None = None) -> Period:
-        """Return a month; without one the last that is over, or the first one that there is.
-
-        Raises:
-            SettingsError: The page tells nothing of that month.
-        """
-        known = {
-            row["month"]: row
-            for row in self.rows("SELECT m.* FROM analytics.calendar_months AS m ORDER BY m.month")
-        }
-        today = self.as_of.date()
-        chosen = month or _before(today.replace(day=1))
-        if month is None and chosen not in known:
-            chosen = today.replace(day=1)
-        if chosen not in known:
-            first, last = (formats.month(end) for end in (min(known, default=None), max(known, default=None)))
-            raise SettingsError(
-                f"the page tells nothing of {formats.month(chosen)}", f"Name a month from {first} to {last}."
-            )
-        row = known[chosen]
-        is_over = next_month(chosen) <= today
-        last_day = next_month(chosen) - timedelta(days=1) if is_over else today
-        return Period(chosen, last_day, row["starts_at"], min(row["ends_at"], self.as_of), is_over)
-
     def policy(self, name: str | None = None) -> Row:
         """Return a policy; without a name the default one.
 
@@ -198,27 +143,6 @@ class Figures:
             aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
             return aware.astimezone(ZoneInfo(self.zone_name))
         return value
-
-
-def next_month(month: date) -> date:
-    """Return the first day of the month after the one that begins on a day."""
-    return (month + timedelta(days=31)).replace(day=1)
-
-
-def _before(month: date) -> date:
-    return (month - timedelta(days=1)).replace(day=1)
-
-
-def parse_month(text: str) -> date:
-    """Return the first day of a month such as `2026-10`.
-
-    Raises:
-        SettingsError: It is none.
-    """
-    try:
-        return datetime.strptime(text.strip(), "%Y-%m").date()
-    except ValueError:
-        raise SettingsError(f"{text!r} is no month", "Write it as 2026-10.") from None
 
 
 def _literal(value: date | str | int) -> str:

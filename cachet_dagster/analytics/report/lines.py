@@ -6,46 +6,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cachet_dagster.analytics import formats
 from cachet_dagster.source.rows import Row
 from cachet_dagster.source.tables import COMPONENT_STATUS
 
-EVIDENCE = ("observed", "reported", "inferred", "assumed")
-"""How a status is known: what columns of seconds begin with."""
+from . import queries
+from .figures import Figures
+from .uptimes import Uptime, uptime
 
 
 @dataclass(frozen=True)
 class ComponentLine:
-    """A component in the month.
+    """A component in the period.
 
     Attributes:
+        component_id: Its id.
         name: Its name.
         group: Its group's name, or an empty text.
-        row: Its row of `uptime_monthly`; one that says nothing where nothing was measured.
+        uptime: Its uptime.
         target: Promised share, or None.
     """
 
+    component_id: int
     name: str
     group: str
-    row: Row
-    target: float | None
+    uptime: Uptime
+    target: float | None = None
+
+    @property
+    def kept(self) -> str | None:
+        """`kept`, `missed` or `not certain`; None where there is no target or nothing is known."""
+        return formats.promise_kept(self.target, self.uptime.lower, self.uptime.upper)
 
     @property
     def budget_seconds(self) -> float | None:
-        """Downtime that the target allows in the month's measured time."""
-        measured = self.row["measured_seconds"]
+        """Downtime that the target allows in the period's measured time."""
+        measured = self.uptime.measured_seconds
         return None if self.target is None or not measured else (1 - self.target) * measured
 
     @property
-    def left_seconds(self) -> float | None:
-        """What is left of it; negative where it is overspent."""
-        budget = self.budget_seconds
-        return None if budget is None else budget - self.row["down_seconds"]
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the target was met; None where there is none, or nothing was measured."""
-        uptime = self.row["uptime"]
-        return None if self.target is None or uptime is None else uptime >= self.target
+    def left(self) -> tuple[float, float] | None:
+        """The least and the most that is left of it, in seconds; negative where it is overspent."""
+        budget, down = self.budget_seconds, self.uptime.down
+        return None if budget is None or down is None else (budget - down[1], budget - down[0])
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,12 @@ class Update:
 
 @dataclass(frozen=True)
 class IncidentLine:
-    """An incident that was open in the month.
+    """An incident that was open in the period.
 
     Attributes:
         row: Its row of `incident_facts`.
         components: Names of the components that it hit, with how badly, where that was given.
-        updates: Its timeline, oldest first.
+        updates: Its timeline, oldest first; empty where it is not told.
     """
 
     row: Row
@@ -75,3 +78,25 @@ class IncidentLine:
     def impact(self) -> str:
         """The worst impact in words."""
         return COMPONENT_STATUS.get(self.row["worst_status"], "not given").lower()
+
+
+def component_lines(figures: Figures, rows: Sequence[Row], policy: str) -> list[ComponentLine]:
+    """Return the components that the audience sees, in the order of the page.
+
+    Args:
+        figures: The page's models.
+        rows: Rows of `uptimes` of the period.
+        policy: Name of the uptime policy.
+    """
+    found = {row["scope_id"]: row for row in rows if row["scope"] == "component" and row["policy"] == policy}
+    targets = queries.component_targets(figures)
+    return [
+        ComponentLine(
+            component["component_id"],
+            formats.plain(component["component_name"]),
+            formats.plain(component["component_group_name"]),
+            uptime(found.get(component["component_id"])),
+            targets.get(component["component_id"]),
+        )
+        for component in queries.components(figures)
+    ]

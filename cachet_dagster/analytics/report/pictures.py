@@ -5,38 +5,41 @@ They hold what the audience of the models may see.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
 from datetime import date, timedelta
 
 from cachet_dagster.analytics.charts import (
     Band,
     Chart,
     ComponentDays,
-    DayShare,
-    MonthDurations,
+    DayKind,
+    DayUptime,
     MonthUptime,
     Span,
-    budget_burn_down,
-    durations,
     metric_band,
     monthly_uptime,
-    overlap,
     uptime_bars,
     uptime_calendar,
-    weekday_hour,
 )
 from cachet_dagster.source.rows import Row
 
 from . import queries
-from .figures import Figures, Period
+from .figures import Figures
+from .periods import RUNNING_MONTH, Period, find_period
+from .uptimes import Uptime, uptime, uptimes
 
 BAR_DAYS = 90
 _CALENDAR_DAYS = 365
+_KINDS: dict[int, DayKind] = {2: "performance", 3: "partial", 4: "major", 6: "maintenance"}
 
 
 def bars(figures: Figures, policy: str, last_day: date) -> Chart:
     """Return the strips of the 90 days up to one."""
+    return uptime_bars(component_days(figures, policy, last_day), last_day)
+
+
+def component_days(figures: Figures, policy: str, last_day: date) -> list[ComponentDays]:
+    """Return what each component was on each of the 90 days up to one, with the uptime of these days."""
     first_day = last_day - timedelta(days=BAR_DAYS - 1)
     by_component: dict[int, dict[date, Row]] = defaultdict(dict)
     for row in figures.rows(
@@ -47,198 +50,89 @@ def bars(figures: Figures, policy: str, last_day: date) -> Chart:
         last=last_day,
     ):
         by_component[row["component_id"]][row["day"]] = row
-    rolling = _rolling_bounds(figures, policy) if last_day == figures.as_of.date() else {}
+    figure = {
+        row["scope_id"]: uptime(row)
+        for row in uptimes(figures, first_day, last_day, scope="component", policy=policy)
+    }
     strips = []
     for component in queries.components(figures):
-        days = by_component.get(component["component_id"])
+        number = component["component_id"]
+        days = by_component.get(number)
         if days:
-            bounds = rolling.get(component["component_id"], (None, None))
-            strips.append(_strip(component["component_name"], days, last_day, bounds))
-    return uptime_bars(strips, last_day)
+            length = (last_day - min(days)).days + 1
+            order = [last_day - timedelta(days=ago) for ago in reversed(range(length))]
+            known = figure.get(number, Uptime())
+            kinds: list[DayKind] = [day_kind(days.get(day)) for day in order]
+            strips.append(ComponentDays(component["component_name"], kinds, known.lower, known.upper))
+    return strips
 
 
-def _strip(
-    name: str, days: dict[date, Row], last_day: date, bounds: tuple[float | None, float | None]
-) -> ComponentDays:
-    length = (last_day - min(days)).days + 1
-    order = [last_day - timedelta(days=ago) for ago in reversed(range(length))]
-    statuses = [days[day]["worst_status"] if day in days else None for day in order]
-    measured = sum(row["measured_seconds"] for row in days.values())
-    down = sum(row["down_seconds"] for row in days.values())
-    return ComponentDays(name, statuses, 1 - down / measured if measured else None, *bounds)
-
-
-def _rolling_bounds(figures: Figures, policy: str) -> dict[int, tuple[float | None, float | None]]:
-    found = figures.rows(
-        "SELECT r.scope_id, r.uptime_lower, r.uptime_upper FROM analytics.uptime_rolling AS r"
-        " WHERE r.scope = 'component' AND r.window_days = :days AND r.policy = :policy",
-        days=BAR_DAYS,
-        policy=policy,
-    )
-    return {row["scope_id"]: (row["uptime_lower"], row["uptime_upper"]) for row in found}
+def day_kind(row: Row | None) -> DayKind:
+    """Return what a component was on a day, from its row of `component_uptime_daily`."""
+    if row is None:
+        return "unknown"
+    if row["worst_status"] in _KINDS:
+        return _KINDS[row["worst_status"]]
+    measured, unknown = row["measured_seconds"], row["unknown_seconds"]
+    if unknown > measured or row["uptime_lower"] is None:
+        return "unknown"
+    if row["uptime_upper"] - row["uptime_lower"] > 1e-9:
+        return "uncertain"
+    return "assumed" if row["assumed_seconds"] > (measured + unknown) / 2 else "operational"
 
 
 def calendar(figures: Figures, policy: str, last_day: date, component: int | None = None) -> Chart:
     """Return the days of up to a year: of a component, or else each as the mean of all components' time."""
+    first = last_day - timedelta(days=_CALENDAR_DAYS - 1)
+    scope = "page" if component is None else "component"
+    found = {
+        row["period"]: row
+        for row in uptimes(figures, first, last_day, by="day", scope=scope, policy=policy)
+        if row["scope_id"] == (component or 0) and row["aggregation"] != "all_up"
+    }
+    first = min(found, default=last_day)
+    days = []
+    for day in (first + timedelta(days=n) for n in range((last_day - first).days + 1)):
+        known = uptime(found.get(day))
+        days.append(DayUptime(day, known.lower, known.upper, known.assumed > 0.5))
+    whose = "the page" if component is None or not found else found[first]["scope_name"]
+    return uptime_calendar(days, whose=whose)
+
+
+def months(figures: Figures, policy: str, last_day: date, target: float | None) -> Chart:
+    """Return the twelve months up to that of a day, each as the mean of the components' time."""
     found = figures.rows(
-        "SELECT d.day, MAX(l.component_name) AS name, SUM(d.measured_seconds) AS measured, SUM(d.down_seconds) AS down"
-        " FROM analytics.component_uptime_daily AS d"
-        " INNER JOIN analytics.component_lives AS l ON l.component_id = d.component_id AND l.in_audience"
-        " WHERE d.policy = :policy AND d.day BETWEEN :first AND :last"
-        + ("" if component is None else " AND d.component_id = :component")
-        + " GROUP BY d.day ORDER BY d.day NULLS LAST",
-        policy=policy,
-        first=last_day - timedelta(days=_CALENDAR_DAYS - 1),
-        last=last_day,
-        component=component or 0,
-    )
-    shares = {row["day"]: _share(row["down"], row["measured"]) for row in found}
-    first = min(shares, default=last_day)
-    days = [first + timedelta(days=n) for n in range((last_day - first).days + 1)]
-    whose = "the page" if component is None or not found else found[0]["name"]
-    return uptime_calendar([DayShare(day, shares.get(day)) for day in days], whose=whose)
-
-
-def _share(down: float, measured: float) -> float | None:
-    """Return an uptime; what floating point leaves of nothing is nothing."""
-    if not measured:
-        return None
-    return 1.0 if down < 1e-6 else 1 - down / measured
-
-
-def months(figures: Figures, policy: str, last_month: date, target: float | None) -> Chart:
-    """Return the twelve months up to one, each as the mean of the components' time."""
-    found = figures.rows(
-        "SELECT u.month, u.uptime, u.uptime_lower, u.uptime_upper,"
+        "SELECT u.month, u.uptime_lower, u.uptime_upper, u.coverage,"
         " u.observed_seconds + u.reported_seconds + u.inferred_seconds AS told FROM analytics.uptime_monthly AS u"
         " WHERE u.scope = 'page' AND u.aggregation = 'mean' AND u.policy = :policy AND u.month <= :last"
         " ORDER BY u.month NULLS LAST",
         policy=policy,
-        last=last_month,
+        last=last_day,
     )
     entries = [
-        MonthUptime(row["month"], row["uptime"], row["uptime_lower"], row["uptime_upper"], not row["told"])
+        MonthUptime(
+            row["month"],
+            row["uptime_lower"] if row["coverage"] else None,
+            row["uptime_upper"] if row["coverage"] else None,
+            not row["told"],
+        )
         for row in found
     ]
     return monthly_uptime(entries, target)
 
 
-def budget(figures: Figures, policy: str, period: Period, targets: dict[int, float]) -> Chart | None:
-    """Return the budget of the component that spent the largest share of its own; None where none has a target.
-
-    Args:
-        figures: The models.
-        policy: By which downtime is weighed.
-        period: The month.
-        targets: Component → promised share.
-    """
-    found = figures.rows(
-        "SELECT d.component_id, d.day, d.down_seconds, d.measured_seconds"
-        " FROM analytics.component_uptime_daily AS d"
-        " WHERE d.policy = :policy AND d.day BETWEEN :first AND :last ORDER BY d.day NULLS LAST",
-        policy=policy,
-        first=period.month,
-        last=period.last_day,
-    )
-    by_component: dict[int, list[Row]] = defaultdict(list)
-    for row in found:
-        by_component[row["component_id"]].append(row)
-    names = {row["component_id"]: row["component_name"] for row in queries.components(figures)}
-    spent = {
-        number: sum(row["down_seconds"] for row in by_component[number]) / (1 - targets[number])
-        for number in names.keys() & targets.keys() & by_component.keys()
-        if targets[number] < 1
-    }
-    if not spent:
-        return None
-    worst = max(sorted(spent), key=spent.__getitem__)
-    days = by_component[worst]
-    measured = sum(row["measured_seconds"] for row in days) + 86_400.0 * (len(period.days) - len(days)) * (
-        not period.is_over
-    )
-    allowed = (1 - targets[worst]) * measured
-    if allowed <= 0:
-        return None
-    return budget_burn_down(
-        _burnt(days, period, allowed),
-        whose=names[worst],
-        target=targets[worst],
-        budget_seconds=allowed,
-        period=period.name,
-    )
-
-
-def _burnt(days: Sequence[Row], period: Period, allowed: float) -> list[DayShare]:
-    down = {row["day"]: row["down_seconds"] for row in days}
-    left, entries = allowed, []
-    for day in period.days:
-        left -= down.get(day, 0.0)
-        entries.append(DayShare(day, left / allowed if day <= period.last_day else None))
-    return entries
-
-
-def incident_durations(figures: Figures, last_month: date) -> Chart:
-    """Return how long the incidents of the twelve months up to one took to be fixed."""
-    found = figures.rows(
-        "SELECT s.* FROM analytics.incident_stats_monthly AS s"
-        " WHERE s.measure = 'time_to_fixed' AND s.month <= :last ORDER BY s.month NULLS LAST",
-        last=last_month,
-    )
-    return durations(
-        [
-            MonthDurations(
-                row["month"], row["n"], row["median_seconds"], row["p90_seconds"], row["open_incidents"]
-            )
-            for row in found
-        ]
-    )
-
-
-def week(figures: Figures, last_day: date) -> Chart:
-    """Return when in the week the incidents of the year up to a day began."""
-    found = figures.rows(
-        "SELECT f.starts_at FROM analytics.incident_facts AS f WHERE f.starts_at IS NOT NULL"
-    )
-    starts = [
-        row["starts_at"] for row in found if 0 <= (last_day - row["starts_at"].date()).days < _CALENDAR_DAYS
-    ]
-    return weekday_hour(Counter((at.weekday(), at.hour) for at in starts), zone=figures.zone_name)
-
-
 def spans(figures: Figures, period: Period) -> list[Span]:
-    """Return the incidents and the maintenance of a period."""
-    condition = "f.starts_at < :end AND COALESCE(f.ends_at, :end) > :begin"
-    incidents = figures.rows(
-        "SELECT i.name, i.worst_status, f.starts_at, f.ends_at, f.is_open, f.end_evidence"
-        " FROM analytics.incident_spans AS f"
-        f" INNER JOIN analytics.incident_facts AS i ON i.incident_id = f.incident_id WHERE {condition}",
+    """Return when incidents were open in a period."""
+    found = figures.rows(
+        "SELECT i.name, s.starts_at, s.ends_at, s.is_open FROM analytics.incident_spans AS s"
+        " INNER JOIN analytics.incident_facts AS i ON i.incident_id = s.incident_id"
+        " WHERE s.starts_at < :end AND COALESCE(s.ends_at, :end) > :begin",
         begin=period.begin,
         end=period.end,
     )
     return [
-        Span(
-            row["name"] or "",
-            row["starts_at"],
-            None if row["is_open"] else row["ends_at"],
-            row["worst_status"],
-            row["is_open"] or row["end_evidence"] in {"observed", "reported"},
-        )
-        for row in incidents
-    ] + [
-        Span(row["name"] or "", row["starts_at"], row["ends_at"], 6, not row["is_capped"])
-        for row in queries.maintenance(figures, period)
+        Span(row["name"] or "", row["starts_at"], None if row["is_open"] else row["ends_at"]) for row in found
     ]
-
-
-def overlaps(figures: Figures, period: Period) -> Chart:
-    """Return what went on at the same time in a period."""
-    return overlap(
-        spans(figures, period),
-        period.begin,
-        period.end,
-        period=period.name,
-        now=min(figures.as_of, period.end),
-    )
 
 
 def metrics(figures: Figures, period: Period, *, most: int = 12) -> list[tuple[Row, Chart]]:
@@ -247,7 +141,7 @@ def metrics(figures: Figures, period: Period, *, most: int = 12) -> list[tuple[R
     found = figures.rows(
         f'SELECT m.* FROM source.metrics AS m {visible} ORDER BY m."order" NULLS LAST, m.id NULLS LAST'
     )
-    incidents = [span for span in spans(figures, period) if span.status != 6]
+    incidents = spans(figures, period)
     charts = []
     for metric in found[:most]:
         rollups = figures.rows(
@@ -271,20 +165,15 @@ def asset_charts(figures: Figures) -> dict[str, dict[str, Chart]]:
     """Return what the models' assets show in Dagster: charts by model and name, as of now, by the default policy."""
     policy = figures.policy()["policy"]
     today = figures.as_of.date()
-    period = figures.period(today.replace(day=1))
-    targets = queries.component_targets(figures)
-    charts = {
+    period = find_period(figures, RUNNING_MONTH)
+    target = queries.page_target(figures)
+    return {
         "component_uptime_daily": {
-            "days": bars(figures, policy, today),
-            "calendar": calendar(figures, policy, today),
+            "component_uptime_90_days": bars(figures, policy, today),
+            "uptime_calendar": calendar(figures, policy, today),
         },
-        "uptime_monthly": {"months": months(figures, policy, period.month, queries.page_target(figures))},
-        "incident_stats_monthly": {"durations": incident_durations(figures, period.month)},
-        "incident_facts": {"week": week(figures, today)},
-        "incident_spans": {"overlaps": overlaps(figures, period)},
-        "metric_rollups": {f"metric_{row['id']}": chart for row, chart in metrics(figures, period, most=3)},
+        "uptime_monthly": {"uptime_by_month": months(figures, policy, today, target)},
+        "metric_rollups": {
+            f"metric_{row['id']}_this_month": chart for row, chart in metrics(figures, period, most=3)
+        },
     }
-    spent = budget(figures, policy, period, targets)
-    if spent:
-        charts["slo_status"] = {"budget": spent}
-    return charts
