@@ -35,6 +35,7 @@ class HistoryTable:
         endpoint: The endpoint that fills that table.
         key: Column of the history table → column of the table.
         watched: Columns whose change adds a row. Its other columns are carried along.
+        visibility: The watched column that says who sees the row: the lower, the fewer.
     """
 
     history: str
@@ -42,11 +43,12 @@ class HistoryTable:
     endpoint: str
     key: Mapping[str, str]
     watched: tuple[str, ...]
+    visibility: str | None = None
 
     @property
     def columns(self) -> list[Column]:
         """The columns that come from the table, watched or carried along."""
-        bounds = {*self.key, "observed_at", "previous_observed_at", "is_deleted"}
+        bounds = {*self.key, "observed_at", "previous_observed_at", "is_deleted", *_OF_THE_LOAD}
         return [column for column in HISTORY[self.history].columns if column.name not in bounds]
 
 
@@ -56,7 +58,9 @@ WATCHED = (
         "components",
         "components",
         {"component_id": "id"},
-        ("name", "status", "enabled", "component_group_id"),
+        # Also what was edited and looks as before: it can have been otherwise in between.
+        ("name", "status", "enabled", "component_group_id", "is_public", "updated_at"),
+        "is_public",
     ),
     HistoryTable(
         "incident_component_history",
@@ -71,6 +75,7 @@ WATCHED = (
         "incidents",
         {"incident_id": "id"},
         ("name", "status", "occurred_at", "visible"),
+        "visible",
     ),
     HistoryTable(
         "schedule_history",
@@ -81,6 +86,8 @@ WATCHED = (
     ),
 )
 
+_OF_THE_LOAD = ("unedited_until", "visibility_seen_as")
+
 # What a caller is sure to see at least, and may have seen at most.
 _RIGHTS_AT_LEAST = {"guest": 0, "unproven": 0, "token": 1, "full": 2}
 _RIGHTS_AT_MOST = {**_RIGHTS_AT_LEAST, "unproven": 2}
@@ -90,7 +97,7 @@ _RIGHTS_AT_MOST = {**_RIGHTS_AT_LEAST, "unproven": 2}
 class HistoryState:
     """What history holds: the newest row of each key, and the newest complete read of each endpoint by rights.
 
-    `missing` names the tables that do not exist yet.
+    `missing` names the tables that do not exist yet, or lack a column.
     """
 
     newest: dict[str, dict[Key, Row]] = field(default_factory=dict)
@@ -123,7 +130,7 @@ def read_history(query: Query) -> HistoryState:
             f"SELECT * FROM (SELECT t.*, row_number() OVER (PARTITION BY {keys} ORDER BY observed_at DESC) AS nth"
             f" FROM {{table}} AS t {where}) AS numbered WHERE nth = 1",
         )
-        if rows is None:
+        if rows is None or any(_lacking(name, row) for row in rows[:1]):
             state.missing.add(name)
         found = [{column: _utc(value) for column, value in row.items()} for row in rows or ()]
         if name == "endpoint_observations":
@@ -155,8 +162,9 @@ def history_rows(
     """
     reads = list(reads)
     complete = {read.endpoint.name: read for read in reads if read.outcome == "read"}
+    groups = complete.get("components_groups")
     rows = {
-        table.history: _changes(table, state, complete[table.endpoint], seen)
+        table.history: _changes(table, state, _shown_rows(table, complete[table.endpoint], groups), seen)
         for table in WATCHED
         if table.endpoint in complete
     }
@@ -197,7 +205,43 @@ def history_resources(
     ]
 
 
-def _changes(table: HistoryTable, state: HistoryState, read: EndpointRead, seen: Observation) -> list[Row]:
+def _shown_rows(table: HistoryTable, read: EndpointRead, groups: EndpointRead | None) -> list[Row]:
+    """Return the rows that a history table remembers, components with `is_public`."""
+    rows = read.rows[table.table]
+    if table.history != "component_history":
+        return rows
+    listed = groups.rows["components_groups"] if groups else ()
+    public = {group["id"] for group in listed if group.get("visible", 1) in (None, 1)}
+
+    def is_public(row: Row) -> bool | None:
+        group = row.get("component_group_id")
+        if not row.get("enabled"):
+            return False
+        return True if not group else group in public if groups else None
+
+    return [{**row, "is_public": is_public(row)} for row in rows]
+
+
+def _visibility(
+    known: Row | None, shown: Any, column: str, seen: Observation, before: Iterable[Row]
+) -> tuple[Any, str]:
+    """Return who sees a row, and as whom that was seen: what a token saw holds against a guest who sees more."""
+    if known is None:
+        return shown, seen.rights
+    seen_as = known.get("visibility_seen_as") or max(
+        (row["rights"] for row in before), key=lambda rights: _RIGHTS_AT_LEAST[rights], default="guest"
+    )
+    held = known.get(column)
+    if shown is None:
+        return held, seen_as
+    if held is None or _RIGHTS_AT_LEAST[seen.rights] or not _RIGHTS_AT_LEAST[seen_as]:
+        return shown, seen.rights
+    return min(held, shown), seen_as
+
+
+def _changes(
+    table: HistoryTable, state: HistoryState, shown_rows: Iterable[Row], seen: Observation
+) -> list[Row]:
     newest = state.newest.get(table.history, {})
     before = state.observations.get(table.endpoint, [])
     sure = [row for row in before if _RIGHTS_AT_LEAST[row["rights"]] >= _RIGHTS_AT_LEAST[seen.rights]]
@@ -207,8 +251,10 @@ def _changes(table: HistoryTable, state: HistoryState, read: EndpointRead, seen:
     def add(key: Key, values: Row, *, is_deleted: bool) -> None:
         known = newest.get(key)
         times = [*([looked_at] if looked_at else []), *([known["observed_at"]] if known else [])]
+        compared = looked_at if known and "unedited_until" in known else None
         rows.append(
             {
+                **({"unedited_until": compared} if table.history == "component_history" else {}),
                 **dict(zip(table.key, key, strict=True)),
                 **values,
                 "observed_at": _after(seen.observed_at, [known] if known else ()),
@@ -218,20 +264,38 @@ def _changes(table: HistoryTable, state: HistoryState, read: EndpointRead, seen:
         )
 
     shown: set[Key] = set()
-    for row in read.rows[table.table]:
+    for row in shown_rows:
         key = tuple(row.get(column) for column in table.key.values())
         if key in shown:
             continue
         shown.add(key)
         values = {column.name: _value_as_stored(row.get(column.name), column) for column in table.columns}
         known = newest.get(key)
-        if known is None or known["is_deleted"] or any(known[name] != values[name] for name in table.watched):
+        if (column := table.visibility) is not None:
+            values[column], values["visibility_seen_as"] = _visibility(
+                known, values[column], column, seen, before
+            )
+        if (
+            known is None
+            or known["is_deleted"]
+            or any(known.get(name) != values[name] for name in table.watched)
+        ):
             add(key, values, is_deleted=False)
     if _sees_all(seen, before):
         for key, known in newest.items():
             if key not in shown and not known["is_deleted"]:
-                add(key, {column.name: known[column.name] for column in table.columns}, is_deleted=True)
+                values = {column.name: known.get(column.name) for column in table.columns}
+                add(
+                    key,
+                    values | ({"visibility_seen_as": seen.rights} if table.visibility else {}),
+                    is_deleted=True,
+                )
     return rows
+
+
+def _lacking(name: str, row: Row) -> set[str]:
+    """Return the declared columns that a row of an earlier version does not have."""
+    return {column.name for column in HISTORY[name].columns} - row.keys()
 
 
 def _sees_all(seen: Observation, before: Iterable[Row]) -> bool:

@@ -72,7 +72,7 @@ class ModelSettings:
         audience: Whose view it is: everyone's, or that of people who see hidden rows too.
         maintenance_cap: After how long maintenance without an end is taken to be over.
         stale_after: Without an update for so long an open incident is stale.
-        slo_targets: Promises of uptime.
+        slo_targets: Promises of uptime; nothing is promised without one.
     """
 
     as_of: datetime | None = None
@@ -80,4 +80,4 @@ class ModelSettings:
     audience: Literal["public", "all"] = "public"
     maintenance_cap: timedelta = timedelta(hours=24)
     stale_after: timedelta = timedelta(days=7)
-    slo_targets: tuple[SloTarget, ...] = (SloTarget(0.999),)
+    slo_targets: tuple[SloTarget, ...] = ()

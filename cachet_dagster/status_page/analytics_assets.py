@@ -49,6 +49,9 @@ REPORT = "report"
 
 STATUS_CHECK = "agrees_with_latest_status"
 
+DEMO_TARGETS = ("component=0.999",)
+"""What the demo promises. A page promises nothing unless its settings say so."""
+
 _SHOWN = 10
 
 
@@ -124,7 +127,9 @@ def model_settings(connection: RunContext) -> ModelSettings:
         time_zone=connection.settings.timezone,
         audience=page.audience,
         maintenance_cap=timedelta(hours=page.maintenance_cap),
-        slo_targets=tuple(map(SloTarget.parse, page.slo_targets)),
+        slo_targets=tuple(
+            map(SloTarget.parse, page.slo_targets or (DEMO_TARGETS if connection.demo else ()))
+        ),
     )
 
 

@@ -100,7 +100,10 @@ def open_run(page: StatusPage, log: Log) -> Iterator[RunContext]:
             "Set {base_url} to the status page's address, or install cachet_dagster[demo].",
         ) from error
 
-    log("no Cachet is configured ({base_url}): loading the embedded demo page")
+    log(
+        "no Cachet is configured ({base_url}): loading the embedded demo page, which promises 99.9 % for each "
+        "component unless {slo_targets} is set"
+    )
     warehouse = configuration.warehouse(_for_demo(page, settings), log)
     with DemoServer(partial(living_world, DEMO_SEED), me=True) as server:
         demo = settings.cachet(base_url=server.url, api_key=SecretStr(DEMO_TOKEN))

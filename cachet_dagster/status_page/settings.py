@@ -107,8 +107,8 @@ class PageSettings(CachetSettings):
         default=24.0, description="hours after which maintenance without an end is taken to be over"
     )
     slo_targets: Names = Field(
-        default=("component=0.999",),
-        description="promised uptime, parted by commas: `component=0.999, page=0.99/90, group:3=0.9995/28/strict`",
+        default=(),
+        description="promised uptime, comma-separated: `component=0.999, page=0.99/90, group:3=0.9995/28/strict`",
     )
     lock_wait: Number = Field(default=600.0, description="seconds to wait for whoever holds the database")
     keep_loads: Count = Field(

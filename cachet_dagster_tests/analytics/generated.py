@@ -34,17 +34,22 @@ def looks(draw: Any) -> list[datetime]:
     return sorted({*draw(st.lists(past, max_size=4)), AS_OF})
 
 
-def recorded(draw: Any, when: list[datetime], values: Any, *, may_go: bool = True) -> list[Row]:
+def recorded(draw: Any, when: list[datetime], values: Any, *, edits: bool = False) -> list[Row]:
     """Return history rows at some of the looks, as `history_rows` would have added them."""
     seen = [n for n in range(len(when)) if draw(st.booleans())]
     rows: list[Row] = []
     for n in seen:
-        gone = may_go and bool(rows) and not rows[-1]["is_deleted"] and draw(st.integers(0, 4)) == 0
+        gone = bool(rows) and not rows[-1]["is_deleted"] and draw(st.integers(0, 4)) == 0
         rows.append(
             {
                 **(rows[-1] if gone else draw(values)),
                 "observed_at": when[n],
                 "previous_observed_at": when[n - 1] if n else None,
+                **(
+                    {"unedited_until": draw(st.sampled_from((None, when[n - 1] if n else None)))}
+                    if edits
+                    else {}
+                ),
                 "is_deleted": gone,
             }
         )
@@ -104,7 +109,7 @@ def _component(draw: Any, rows: dict[str, list[Row]], number: int, when: list[da
             **{name: st.just(value) for name, value in row.items()},
         }
     )
-    history = recorded(draw, when, values)
+    history = recorded(draw, when, values, edits=True)
     rows["component_history"] += history
     if not (history and history[-1]["is_deleted"]):
         now = (

@@ -169,7 +169,7 @@ class Oracle:
         """Return when a recorded change happened, and the earliest time at which it can have."""
         seen, before, updated = row["observed_at"], row["previous_observed_at"], row.get("updated_at")
         if not row["is_deleted"] and updated and before and before < updated <= seen:
-            return updated, updated
+            return updated, before
         return seen, before or seen
 
     # Components.
@@ -279,38 +279,33 @@ class Oracle:
             for name, rank in painted.items():
                 # Operational claims nothing against what the component says of itself.
                 hit[name][cells] = np.maximum(hit[name][cells], rank if rank > 1 else 0)
-        capped, uncapped = self._maintenance(number, hit)
+        capped, uncapped = self._maintenance(number)
         base = {
             name: np.where(capped > 0, capped, own_of)
             for name, own_of in (("status", own), ("best", own_best), ("worst", own_worst))
         }
         base["shown"] = np.where(uncapped > 0, uncapped, own)
         levels = {name: np.where(alive, np.maximum(base[name], hit[name]), 0) for name in hit}
-        return Painted(**levels, in_maintenance=alive & (base["status"] == 3))
+        certain = (capped > 0) | (own_best == own_worst)
+        return Painted(**levels, in_maintenance=alive & certain & (base["status"] == 3))
 
-    def _maintenance(self, number: int, hit: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _maintenance(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         capped, uncapped = np.zeros((2, self.size), np.int8)
         schedules = {row["id"]: row for row in self.table("schedules")}
         given: dict[int, int] = {}
         for link in self.table("schedule_components"):
-            if (
-                link["component_id"] == number
-                and link["component_status"]
-                and link["schedule_id"] in schedules
-            ):
-                given[link["schedule_id"]] = max(given.get(link["schedule_id"], 0), link["component_status"])
+            if link["component_id"] == number and link["schedule_id"] in schedules:
+                given[link["schedule_id"]] = max(
+                    given.get(link["schedule_id"], 0), link["component_status"] or 0
+                )
         for schedule, status in given.items():
             row = schedules[schedule]
             public = row.get("published_at") is None or row["published_at"] <= self.as_of
             if row["scheduled_at"] is None or not (public or self.audience == "all"):
                 continue
             cells = self.minutes(row["scheduled_at"], row["completed_at"] or row["scheduled_at"] + self.cap)
-            if self.version == 2:
-                for name in ("status", "best", "worst"):
-                    hit[name][cells] = np.maximum(hit[name][cells], 3)
-                continue
-            capped[cells] = np.maximum(capped[cells], RANK[status])
-            if public:
+            capped[cells] = 3
+            if public and status and self.version != 2:
                 shown = self.minutes(row["scheduled_at"], row["completed_at"] or self.as_of)
                 uncapped[shown] = np.maximum(uncapped[shown], RANK[status])
         return capped, uncapped
@@ -325,23 +320,30 @@ class Oracle:
                 if row["id"] == number
             ]
         own, best, worst = (np.ones(self.size, np.int8) for _ in range(3))
-        before: int | None = None
         known_from: datetime | None = None
+        last: Row | None = None
         for row in recorded:
-            status = 5 if row["is_deleted"] else row["status"] or 5
-            if status == before:
-                continue
-            at, earliest = self._changed(row)
-            if before is None and row["previous_observed_at"] is None and row.get("updated_at"):
-                at = min(row["updated_at"], row["observed_at"])
-            if before is not None:
-                unsure = self.minutes(earliest, at)
-                best[unsure] = min(BEST[before], BEST[status])
-                worst[unsure] = max(WORST[before], WORST[status])
-            known_from = known_from or at
+            status, seen = 5 if row["is_deleted"] else row["status"] or 5, row["observed_at"]
+            edited = row.get("updated_at")
+            dated = not row["is_deleted"] and edited is not None and edited <= seen
+            if last is None:
+                at = edited if dated else seen
+                known_from = at
+                # Not there at the look before: it came, and may have been edited since.
+                unsure = row["previous_observed_at"] or at
+            else:
+                if status == last["status"] and edited == last["edited"]:
+                    last["seen"] = seen
+                    continue
+                unsure = row.get("unedited_until") or last["seen"]
+                dated = dated and edited != last["edited"] and edited >= unsure
+                at = max(edited if dated else seen, last["at"])
+                unsure = max(unsure, last["at"])
+            cells = self.minutes(unsure, at)
+            best[cells], worst[cells] = 1, 6
             rest = self.minutes(at, self.as_of)
             own[rest], best[rest], worst[rest] = RANK[status], BEST[status], WORST[status]
-            before = status
+            last = {"status": status, "edited": edited, "seen": seen, "at": at}
         return own, best, worst, known_from
 
 

@@ -391,11 +391,11 @@ def test_a_worse_impact_never_raises_uptime_and_partial_lies_between_major_and_o
     assert by_impact[4]["statuspage"] < by_impact[3]["statuspage"] < by_impact[1]["statuspage"]
 
 
-BASE = "CASE WHEN v.maintenance > 0 THEN v.maintenance ELSE v.own END"
+BASE = "COALESCE(v.maintenance, v.own)"
 CLIP = "LEAST(p.ends_at, COALESCE(v.ends_at, p.ends_at))"
 MUTANTS = [
-    # `<` for `<=`: a change that Cachet dates at the very look that saw it.
-    ("component_sweep", "o.updated_at <= o.observed_at", "o.updated_at < o.observed_at"),
+    # `>` for `>=`: an edit that Cachet dates at the very look that did not see it yet.
+    ("component_sweep", "o.updated_at >= o.unedited_until", "o.updated_at > o.unedited_until"),
     # Sum for max: two things at once.
     ("component_sweep", f"GREATEST({BASE}, v.incident)", f"LEAST({BASE} + v.incident, 6)"),
     # A missing clip: an impact runs on beyond its span.
@@ -422,9 +422,9 @@ def intricate() -> dict[str, list[Row]]:
     common = {"component_id": 1, "created_at": hhmm("00:00"), "enabled": True}
     rows["component_history"] = [
         seen(0, **common, status=1, updated_at=hhmm("00:00")),
-        seen(1, **common, status=2, updated_at=looks[1]),
+        seen(1, **common, status=2, updated_at=looks[0]),
     ]
-    rows["components"][0] |= {"status": 2, "updated_at": looks[1]}
+    rows["components"][0] |= {"status": 2, "updated_at": looks[0]}
     # Fixed, reopened and fixed again without an update ever.
     rows["incidents"].append(
         {"id": 3, "visible": 1, "status": 4, "created_at": hhmm("12:30"), "updated_at": hhmm("18:00")}

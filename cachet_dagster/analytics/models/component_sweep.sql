@@ -1,82 +1,135 @@
 -- What holds of each component from one event to the next: the worst of (running maintenance, else its own status) and
--- of its incidents. A sweep: each claim adds itself where it begins and takes itself back where it ends; what is left
--- at a moment are the claims that hold. Four statuses go through it side by side: the one that the page showed, the one
--- that figures go by (maintenance capped, the figures' audience), and the best and the worst that it can have been.
--- Severities are told from sums of their weights (`component_severities`): the greatest that is left is the worst one.
+-- of its incidents. Everything that says something of a component is a claim with a begin and an end; the ends of all
+-- claims cut its life into stretches, and each stretch takes the worst of the claims that cover it:
+--
+--     own status   |---1---|--------4--------|---1---|
+--     maintenance               |--3--|
+--     incident 7        |----5----|
+--     stretches    |-1-|-5-|-5--|-5-|-3-|--4--|--1---|      (severities: 1 operational to 6 major outage)
+--
+-- Claims speak of four things side by side: the status that the page showed (`shown`), the one that figures go by
+-- (`status`), and the best and the worst that it can have been.
 WITH settings AS (
     SELECT as_of, audience, cachet_version, maintenance_cap_seconds FROM analytics.build_settings
 ),
+-- When each endpoint was read last: since then nothing is known of what it tells.
+last_reads AS (
+    SELECT
+        o.endpoint,
+        MAX(CASE WHEN o.outcome = 'read' THEN o.observed_at END) AS read_at,
+        MAX(CASE WHEN o.outcome = 'read' THEN o.started_at END) AS known_until,
+        MAX(CASE WHEN o.outcome = 'read' AND o.rights IN ('token', 'full') THEN o.observed_at END) AS token_read_at,
+        MAX(CASE WHEN o.outcome = 'read' AND o.rights IN ('token', 'full') THEN o.started_at END) AS token_known_until
+    FROM source.endpoint_observations AS o
+    CROSS JOIN settings AS s
+    WHERE o.observed_at <= s.as_of AND o.outcome <> 'not offered'
+    GROUP BY o.endpoint
+),
 observations AS (
     SELECT
-        h.component_id, h.observed_at, h.previous_observed_at, h.updated_at,
+        h.component_id, h.observed_at, h.previous_observed_at, h.unedited_until, h.updated_at,
         CASE WHEN h.is_deleted THEN 5 ELSE COALESCE(h.status, 5) END AS status, h.is_deleted
     FROM source.component_history AS h
     CROSS JOIN settings AS s
     WHERE h.observed_at <= s.as_of
     UNION ALL
-    SELECT c.id, s.as_of, NULL, c.updated_at, COALESCE(c.status, 5), FALSE
+    SELECT c.id, s.as_of, NULL, NULL, c.updated_at, COALESCE(c.status, 5), FALSE
     FROM source.components AS c
     CROSS JOIN settings AS s
     WHERE NOT EXISTS (
         SELECT 1 FROM source.component_history AS h WHERE h.component_id = c.id AND h.observed_at <= s.as_of
     )
 ),
-changes AS (
+-- Cachet says when a component was last edited. Two looks that see the same time had nothing in between.
+edits AS (
     SELECT
         o.component_id,
         o.observed_at,
+        o.previous_observed_at,
         o.status,
-        CASE WHEN o.is_dated THEN o.updated_at ELSE o.observed_at END AS changed_at,
-        CASE WHEN o.is_dated THEN o.updated_at ELSE COALESCE(o.previous_observed_at, o.observed_at) END AS changed_at_earliest
+        o.unedited_until,
+        -- Since its last edit it is what the look saw.
+        CASE
+            WHEN NOT o.is_deleted AND o.updated_at <= o.observed_at
+                AND (o.status_before IS NULL OR (
+                    o.updated_at IS DISTINCT FROM o.updated_before AND o.updated_at >= o.unedited_until
+                ))
+                THEN o.updated_at
+            ELSE o.observed_at
+        END AS holds_from
     FROM (
         SELECT
-            o.*,
-            -- Cachet's own time of the change, where it lies between the two looks.
-            COALESCE(
-                NOT o.is_deleted AND o.updated_at <= o.observed_at
-                AND (o.previous_observed_at IS NULL OR o.updated_at > o.previous_observed_at),
-                FALSE
-            ) AS is_dated,
-            LAG(o.status) OVER (PARTITION BY o.component_id ORDER BY o.observed_at NULLS FIRST) AS status_before
+            o.component_id, o.observed_at, o.previous_observed_at, o.updated_at, o.status, o.is_deleted,
+            COALESCE(o.unedited_until, LAG(o.observed_at) OVER looks) AS unedited_until,
+            LAG(o.status) OVER looks AS status_before,
+            LAG(o.updated_at) OVER looks AS updated_before
         FROM observations AS o
+        WINDOW looks AS (PARTITION BY o.component_id ORDER BY o.observed_at NULLS FIRST)
     ) AS o
-    WHERE o.status_before IS NULL OR o.status_before <> o.status
+    WHERE o.status_before IS NULL OR o.status_before <> o.status OR o.updated_at IS DISTINCT FROM o.updated_before
 ),
-stretches AS (
+held AS (
     SELECT
-        c.component_id,
-        c.changed_at,
-        c.observed_at,
-        c.status,
-        LEAD(c.changed_at) OVER (PARTITION BY c.component_id ORDER BY c.observed_at NULLS FIRST) AS next_at,
-        LEAD(c.changed_at_earliest) OVER (PARTITION BY c.component_id ORDER BY c.observed_at NULLS FIRST) AS next_at_earliest,
-        LEAD(c.status) OVER (PARTITION BY c.component_id ORDER BY c.observed_at NULLS FIRST) AS next_status
-    FROM changes AS c
+        e.component_id, e.observed_at, e.previous_observed_at, e.status, e.unedited_until,
+        ROW_NUMBER() OVER (PARTITION BY e.component_id ORDER BY e.observed_at NULLS FIRST) AS nth,
+        MAX(e.holds_from) OVER (
+            PARTITION BY e.component_id ORDER BY e.observed_at NULLS FIRST
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) AS holds_from
+    FROM edits AS e
 ),
-known_from AS (
-    SELECT t.component_id, MIN(t.changed_at) AS known_from FROM stretches AS t GROUP BY t.component_id
+looks AS (
+    SELECT
+        h.component_id, h.nth, h.observed_at, h.previous_observed_at, h.status, h.holds_from,
+        LEAD(h.nth) OVER edits IS NULL AS is_last,
+        COALESCE(LEAD(h.unedited_until) OVER edits, g.known_until) AS unedited_until,
+        COALESCE(LEAD(h.holds_from) OVER edits, CASE WHEN g.known_until IS NOT NULL THEN s.as_of END) AS next_holds_from
+    FROM held AS h
+    CROSS JOIN settings AS s
+    LEFT JOIN (
+        -- Until when a component was looked at, where that is not the as-of time. A guest does not see all of them.
+        SELECT
+            k.component_id,
+            CASE WHEN c.id IS NULL THEN r.token_known_until ELSE r.known_until END AS known_until
+        FROM (SELECT DISTINCT o.component_id FROM observations AS o) AS k
+        CROSS JOIN settings AS s
+        INNER JOIN last_reads AS r ON r.endpoint = 'components'
+        LEFT JOIN source.components AS c ON c.id = k.component_id
+        WHERE CASE WHEN c.id IS NULL THEN r.token_read_at ELSE r.read_at END < s.as_of - INTERVAL 1 SECOND
+    ) AS g ON g.component_id = h.component_id
+    WINDOW edits AS (PARTITION BY h.component_id ORDER BY h.observed_at NULLS FIRST)
 ),
 own AS (
     -- Before anything is known a component is taken to be operational.
-    SELECT l.component_id, l.starts_at, k.known_from AS ends_at, 1 AS status, 1 AS other_status, 4 AS evidence
+    SELECT
+        l.component_id, l.starts_at, LEAST(COALESCE(k.previous_observed_at, k.holds_from), k.holds_from) AS ends_at,
+        1 AS status, FALSE AS is_edited, 4 AS evidence
     FROM analytics.component_lives AS l
-    LEFT JOIN known_from AS k ON k.component_id = l.component_id
+    LEFT JOIN looks AS k ON k.component_id = l.component_id AND k.nth = 1
     UNION ALL
-    -- Not changed since, says Cachet.
-    SELECT t.component_id, t.changed_at, LEAST(t.observed_at, COALESCE(t.next_at_earliest, t.observed_at)), t.status, t.status, 2
-    FROM stretches AS t
+    -- It came up between two looks, and was edited since.
+    SELECT k.component_id, k.previous_observed_at, k.holds_from, 1, TRUE, 4
+    FROM looks AS k
+    WHERE k.nth = 1
     UNION ALL
-    SELECT t.component_id, t.observed_at, t.next_at_earliest, t.status, t.status, 1
-    FROM stretches AS t
+    -- Not edited since, says Cachet.
+    SELECT k.component_id, k.holds_from, LEAST(k.observed_at, COALESCE(k.unedited_until, k.observed_at)), k.status, FALSE, 2
+    FROM looks AS k
     UNION ALL
-    SELECT t.component_id, GREATEST(t.next_at_earliest, t.changed_at), t.next_at, t.status, t.next_status, 1
-    FROM stretches AS t
-    WHERE t.next_at_earliest < t.next_at
+    SELECT k.component_id, k.observed_at, k.unedited_until, k.status, FALSE, 1
+    FROM looks AS k
+    UNION ALL
+    -- Edited, perhaps there and back, or not looked at any more: its status can have been any.
+    SELECT
+        k.component_id, GREATEST(k.unedited_until, k.holds_from), k.next_holds_from,
+        CASE WHEN k.is_last THEN 5 ELSE k.status END, TRUE, 1
+    FROM looks AS k
+    WHERE k.next_holds_from IS NOT NULL
 ),
 maintenance AS (
     SELECT
         l.component_id,
-        v.severity,
+        v.severity AS shown,
         h.scheduled_at AS starts_at,
         h.completed_at AS shown_ends_at,
         COALESCE(h.completed_at, h.scheduled_at + INTERVAL 1 SECOND * s.maintenance_cap_seconds) AS ends_at,
@@ -90,7 +143,10 @@ maintenance AS (
         FROM source.schedule_components AS l
         GROUP BY l.schedule_id, l.component_id
     ) AS l ON l.schedule_id = h.id
-    INNER JOIN analytics.component_severities AS v ON v.status = l.component_status
+    LEFT JOIN analytics.component_severities AS v ON v.status = l.component_status
+),
+known_from AS (
+    SELECT k.component_id, MIN(k.holds_from) AS known_from FROM looks AS k GROUP BY k.component_id
 ),
 impacts AS (
     SELECT
@@ -110,32 +166,25 @@ impacts AS (
 claims AS (
     SELECT
         o.component_id, o.starts_at, o.ends_at, 'own' AS layer, o.evidence,
-        a.severity AS shown,
-        a.severity AS status,
-        LEAST(a.severity_best, b.severity_best) AS best,
-        GREATEST(a.severity_worst, b.severity_worst) AS worst
+        v.severity AS shown,
+        v.severity AS status,
+        CASE WHEN o.is_edited THEN 1 ELSE v.severity_best END AS best,
+        CASE WHEN o.is_edited THEN 6 ELSE v.severity_worst END AS worst
     FROM own AS o
-    INNER JOIN analytics.component_severities AS a ON a.status = o.status
-    INNER JOIN analytics.component_severities AS b ON b.status = o.other_status
+    INNER JOIN analytics.component_severities AS v ON v.status = o.status
     UNION ALL
-    SELECT
-        m.component_id, m.starts_at, m.ends_at,
-        -- Cachet 2's maintenance changes no status.
-        CASE WHEN m.cachet_version = 2 THEN 'incident' ELSE 'maintenance' END,
-        2,
-        CASE WHEN m.is_public AND m.cachet_version <> 2 THEN m.severity END,
-        CASE WHEN m.cachet_version = 2 THEN 3 ELSE m.severity END,
-        CASE WHEN m.cachet_version = 2 THEN 3 ELSE m.severity END,
-        CASE WHEN m.cachet_version = 2 THEN 3 ELSE m.severity END
+    -- Announced maintenance is maintenance, whatever status it gives the component.
+    SELECT m.component_id, m.starts_at, m.ends_at, 'maintenance', NULL, NULL, 3, 3, 3
     FROM maintenance AS m
     WHERE m.is_public OR m.audience = 'all'
     UNION ALL
-    SELECT m.component_id, m.ends_at, NULL, 'maintenance', 2, m.severity, NULL, NULL, NULL
+    -- The page shows that status, for ever where the maintenance has no end. That of Cachet 2 changes no status.
+    SELECT m.component_id, m.starts_at, m.shown_ends_at, 'maintenance', NULL, m.shown, NULL, NULL, NULL
     FROM maintenance AS m
-    WHERE m.shown_ends_at IS NULL AND m.is_public AND m.cachet_version <> 2
+    WHERE m.is_public AND m.cachet_version <> 2
     UNION ALL
     SELECT
-        i.component_id, i.starts_at, i.ends_at, 'incident', 2,
+        i.component_id, i.starts_at, i.ends_at, 'incident', NULL,
         CASE WHEN i.is_public THEN a.severity END,
         CASE WHEN i.counts THEN a.severity END,
         CASE WHEN i.counts THEN b.severity_best END,
@@ -145,133 +194,90 @@ claims AS (
     LEFT JOIN analytics.component_severities AS b ON b.status = i.status_best
     LEFT JOIN analytics.component_severities AS c ON c.status = i.status_worst
     UNION ALL
-    SELECT i.component_id, i.starts_at, i.ends_at, 'unspecified', 2, NULL, 1, NULL, NULL
+    SELECT i.component_id, i.starts_at, i.ends_at, 'unspecified', NULL, NULL, NULL, NULL, NULL
     FROM impacts AS i
     WHERE i.status IS NULL AND i.counts
+    UNION ALL
+    -- Incidents that nobody could read may have made anything of it; unread schedules, maintenance.
+    SELECT
+        l.component_id, COALESCE(r.known_until, l.starts_at), NULL,
+        CASE WHEN r.endpoint = 'schedules' THEN 'unread schedules' ELSE 'incident' END, NULL, NULL,
+        CASE WHEN r.endpoint = 'schedules' THEN NULL ELSE 2 END,
+        NULL,
+        CASE WHEN r.endpoint = 'schedules' THEN NULL ELSE 6 END
+    FROM last_reads AS r
+    CROSS JOIN settings AS s
+    CROSS JOIN analytics.component_lives AS l
+    WHERE r.endpoint IN ('incidents', 'incidents_by_id', 'schedules')
+        AND (r.read_at IS NULL OR r.read_at < s.as_of - INTERVAL 1 SECOND)
 ),
 -- Clipped to the component's life.
 clipped AS (
-    SELECT
-        c.component_id, c.layer, c.evidence, c.shown, c.status, c.best, c.worst,
-        GREATEST(c.starts_at, l.starts_at) AS starts_at,
-        LEAST(COALESCE(c.ends_at, l.ends_at), l.ends_at) AS ends_at
-    FROM claims AS c
-    INNER JOIN analytics.component_lives AS l ON l.component_id = c.component_id
-),
-weighed AS (
-    SELECT
-        c.component_id, c.layer, c.evidence, c.starts_at, c.ends_at, c.status, c.best, c.worst,
-        a.heavy AS shown_heavy, a.light AS shown_light, b.heavy, b.light,
-        d.heavy AS best_heavy, d.light AS best_light, e.heavy AS worst_heavy, e.light AS worst_light
-    FROM clipped AS c
-    LEFT JOIN analytics.component_severities AS a ON a.severity = c.shown
-    LEFT JOIN analytics.component_severities AS b ON b.severity = c.status
-    LEFT JOIN analytics.component_severities AS d ON d.severity = c.best
-    LEFT JOIN analytics.component_severities AS e ON e.severity = c.worst
+    SELECT c.*
+    FROM (
+        SELECT
+            c.component_id, c.layer, c.evidence, c.shown, c.status, c.best, c.worst,
+            GREATEST(c.starts_at, l.starts_at) AS starts_at,
+            LEAST(COALESCE(c.ends_at, l.ends_at), l.ends_at) AS ends_at
+        FROM claims AS c
+        INNER JOIN analytics.component_lives AS l ON l.component_id = c.component_id
+        WHERE c.starts_at IS NOT NULL
+    ) AS c
     WHERE c.starts_at < c.ends_at
 ),
-events AS (
-    SELECT w.*, w.starts_at AS at, 1 AS side FROM weighed AS w
-    UNION ALL
-    SELECT w.*, w.ends_at AS at, -1 AS side FROM weighed AS w
-),
--- One thing at a time is a component's own: its sums are numbers, and small, since sums of wide ones take longer.
-steps AS (
+stretches AS (
     SELECT
-        e.component_id,
-        e.at,
-        CAST(SUM(CASE WHEN e.layer = 'own' THEN e.side * e.status ELSE 0 END) AS INTEGER) AS own,
-        CAST(SUM(CASE WHEN e.layer = 'own' THEN e.side * e.best ELSE 0 END) AS INTEGER) AS own_best,
-        CAST(SUM(CASE WHEN e.layer = 'own' THEN e.side * e.worst ELSE 0 END) AS INTEGER) AS own_worst,
-        CAST(SUM(CASE WHEN e.layer = 'own' THEN e.side * e.evidence ELSE 0 END) AS INTEGER) AS evidence,
-        CAST(SUM(CASE WHEN e.layer = 'unspecified' THEN e.side ELSE 0 END) AS INTEGER) AS unspecified,
-        SUM(CASE WHEN e.layer = 'maintenance' THEN e.side * e.shown_heavy ELSE 0 END) AS shown_heavy_maintenance,
-        SUM(CASE WHEN e.layer = 'maintenance' THEN e.side * e.shown_light ELSE 0 END) AS shown_light_maintenance,
-        SUM(CASE WHEN e.layer = 'maintenance' THEN e.side * e.heavy ELSE 0 END) AS heavy_maintenance,
-        SUM(CASE WHEN e.layer = 'maintenance' THEN e.side * e.light ELSE 0 END) AS light_maintenance,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.shown_heavy ELSE 0 END) AS shown_heavy,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.shown_light ELSE 0 END) AS shown_light,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.heavy ELSE 0 END) AS heavy,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.light ELSE 0 END) AS light,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.best_heavy ELSE 0 END) AS best_heavy,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.best_light ELSE 0 END) AS best_light,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.worst_heavy ELSE 0 END) AS worst_heavy,
-        SUM(CASE WHEN e.layer = 'incident' THEN e.side * e.worst_light ELSE 0 END) AS worst_light
-    FROM events AS e
-    GROUP BY e.component_id, e.at
-),
-held AS (
-    SELECT
-        s.component_id,
-        s.at AS starts_at,
-        LEAD(s.at) OVER (PARTITION BY s.component_id ORDER BY s.at NULLS FIRST) AS ends_at,
-        SUM(s.own) OVER sweep AS own,
-        SUM(s.own_best) OVER sweep AS own_best,
-        SUM(s.own_worst) OVER sweep AS own_worst,
-        SUM(s.evidence) OVER sweep AS evidence,
-        SUM(s.unspecified) OVER sweep AS unspecified,
-        SUM(s.shown_heavy_maintenance) OVER sweep AS shown_heavy_maintenance,
-        SUM(s.shown_light_maintenance) OVER sweep AS shown_light_maintenance,
-        SUM(s.heavy_maintenance) OVER sweep AS heavy_maintenance,
-        SUM(s.light_maintenance) OVER sweep AS light_maintenance,
-        SUM(s.shown_heavy) OVER sweep AS shown_heavy,
-        SUM(s.shown_light) OVER sweep AS shown_light,
-        SUM(s.heavy) OVER sweep AS heavy,
-        SUM(s.light) OVER sweep AS light,
-        SUM(s.best_heavy) OVER sweep AS best_heavy,
-        SUM(s.best_light) OVER sweep AS best_light,
-        SUM(s.worst_heavy) OVER sweep AS worst_heavy,
-        SUM(s.worst_light) OVER sweep AS worst_light
-    FROM steps AS s
-    WINDOW sweep AS (
-        PARTITION BY s.component_id ORDER BY s.at NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
+        e.component_id, e.at AS starts_at,
+        LEAD(e.at) OVER (PARTITION BY e.component_id ORDER BY e.at NULLS FIRST) AS ends_at
+    FROM (
+        SELECT c.component_id, c.starts_at AS at FROM clipped AS c
+        UNION
+        SELECT c.component_id, c.ends_at FROM clipped AS c
+    ) AS e
 ),
 levels AS (
     SELECT
-        h.*,
-        CASE
-            WHEN h.shown_heavy_maintenance >= 1e10 THEN 6 WHEN h.shown_heavy_maintenance >= 1e5 THEN 5 WHEN h.shown_heavy_maintenance >= 1 THEN 4
-            WHEN h.shown_light_maintenance >= 1e10 THEN 3 WHEN h.shown_light_maintenance >= 1e5 THEN 2 WHEN h.shown_light_maintenance >= 1 THEN 1 ELSE 0
-        END AS shown_maintenance,
-        CASE
-            WHEN h.heavy_maintenance >= 1e10 THEN 6 WHEN h.heavy_maintenance >= 1e5 THEN 5 WHEN h.heavy_maintenance >= 1 THEN 4
-            WHEN h.light_maintenance >= 1e10 THEN 3 WHEN h.light_maintenance >= 1e5 THEN 2 WHEN h.light_maintenance >= 1 THEN 1 ELSE 0
-        END AS maintenance,
-        CASE
-            WHEN h.shown_heavy >= 1e10 THEN 6 WHEN h.shown_heavy >= 1e5 THEN 5 WHEN h.shown_heavy >= 1 THEN 4
-            WHEN h.shown_light >= 1e10 THEN 3 WHEN h.shown_light >= 1e5 THEN 2 WHEN h.shown_light >= 1 THEN 1 ELSE 0
-        END AS shown_incident,
-        CASE
-            WHEN h.heavy >= 1e10 THEN 6 WHEN h.heavy >= 1e5 THEN 5 WHEN h.heavy >= 1 THEN 4
-            WHEN h.light >= 1e10 THEN 3 WHEN h.light >= 1e5 THEN 2 WHEN h.light >= 1 THEN 1 ELSE 0
-        END AS incident,
-        CASE
-            WHEN h.best_heavy >= 1e10 THEN 6 WHEN h.best_heavy >= 1e5 THEN 5 WHEN h.best_heavy >= 1 THEN 4
-            WHEN h.best_light >= 1e10 THEN 3 WHEN h.best_light >= 1e5 THEN 2 WHEN h.best_light >= 1 THEN 1 ELSE 0
-        END AS best_incident,
-        CASE
-            WHEN h.worst_heavy >= 1e10 THEN 6 WHEN h.worst_heavy >= 1e5 THEN 5 WHEN h.worst_heavy >= 1 THEN 4
-            WHEN h.worst_light >= 1e10 THEN 3 WHEN h.worst_light >= 1e5 THEN 2 WHEN h.worst_light >= 1 THEN 1 ELSE 0
-        END AS worst_incident
-    FROM held AS h
-    WHERE h.ends_at IS NOT NULL
+        t.component_id,
+        t.starts_at,
+        t.ends_at,
+        MAX(CASE WHEN c.layer = 'own' THEN c.status END) AS own,
+        MAX(CASE WHEN c.layer = 'own' THEN c.best END) AS own_best,
+        MAX(CASE WHEN c.layer = 'own' THEN c.worst END) AS own_worst,
+        MAX(c.evidence) AS evidence,
+        MAX(CASE WHEN c.layer = 'maintenance' THEN c.status END) AS maintenance,
+        MAX(CASE WHEN c.layer = 'maintenance' THEN c.shown END) AS shown_maintenance,
+        COALESCE(MAX(CASE WHEN c.layer = 'incident' THEN c.shown END), 0) AS shown_incident,
+        COALESCE(MAX(CASE WHEN c.layer = 'incident' THEN c.status END), 0) AS incident,
+        COALESCE(MAX(CASE WHEN c.layer = 'incident' THEN c.best END), 0) AS best_incident,
+        COALESCE(MAX(CASE WHEN c.layer = 'incident' THEN c.worst END), 0) AS worst_incident,
+        BOOL_OR(c.layer = 'unspecified') AS has_unspecified_impact,
+        BOOL_OR(c.layer = 'unread schedules') AS may_be_in_maintenance
+    FROM stretches AS t
+    INNER JOIN clipped AS c
+        ON c.component_id = t.component_id AND c.starts_at <= t.starts_at AND c.ends_at > t.starts_at
+    WHERE t.ends_at IS NOT NULL
+    GROUP BY t.component_id, t.starts_at, t.ends_at
 ),
 told AS (
     SELECT
         v.component_id,
         v.starts_at,
         v.ends_at,
-        GREATEST(CASE WHEN v.shown_maintenance > 0 THEN v.shown_maintenance ELSE v.own END, v.shown_incident) AS shown,
-        GREATEST(CASE WHEN v.maintenance > 0 THEN v.maintenance ELSE v.own END, v.incident) AS status,
-        GREATEST(CASE WHEN v.maintenance > 0 THEN v.maintenance ELSE v.own_best END, v.best_incident) AS best,
-        GREATEST(CASE WHEN v.maintenance > 0 THEN v.maintenance ELSE v.own_worst END, v.worst_incident) AS worst,
-        v.unspecified > 0 AS has_unspecified_impact,
-        CASE WHEN v.maintenance > 0 THEN v.maintenance ELSE v.own END = 3 AS in_maintenance,
-        CASE
-            WHEN v.maintenance > 0 OR v.incident > v.own THEN 'reported'
-            WHEN v.evidence = 1 THEN 'observed' WHEN v.evidence = 2 THEN 'reported' ELSE 'assumed'
-        END AS evidence
+        v.evidence,
+        GREATEST(COALESCE(v.shown_maintenance, v.own), v.shown_incident) AS shown,
+        GREATEST(COALESCE(v.maintenance, v.own), v.incident) AS status,
+        GREATEST(
+            COALESCE(v.maintenance, CASE WHEN v.may_be_in_maintenance THEN LEAST(v.own_best, 3) ELSE v.own_best END),
+            v.best_incident
+        ) AS best,
+        GREATEST(
+            COALESCE(v.maintenance, CASE WHEN v.may_be_in_maintenance THEN GREATEST(v.own_worst, 3) ELSE v.own_worst END),
+            v.worst_incident
+        ) AS worst,
+        v.has_unspecified_impact,
+        -- For certain, since a policy may leave such time out.
+        COALESCE(v.maintenance, CASE WHEN v.own_best = v.own_worst THEN v.own ELSE 0 END) = 3 AS in_maintenance,
+        v.maintenance IS NOT NULL OR v.incident > v.own AS is_reported
     FROM levels AS v
 )
 SELECT
@@ -284,5 +290,10 @@ SELECT
     t.worst,
     t.has_unspecified_impact,
     t.in_maintenance,
-    CASE WHEN t.best <> t.worst THEN 'inferred' ELSE t.evidence END AS evidence
+    CASE
+        WHEN t.best <> t.worst THEN 'inferred'
+        WHEN t.is_reported OR t.evidence = 2 THEN 'reported'
+        WHEN t.evidence = 1 THEN 'observed'
+        ELSE 'assumed'
+    END AS evidence
 FROM told AS t

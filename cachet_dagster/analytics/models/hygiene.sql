@@ -30,6 +30,13 @@ FROM analytics.maintenance_facts AS m
 WHERE m.is_capped
 UNION ALL
 SELECT
+    'odd_maintenance_status', 'schedule', m.schedule_id, m.starts_at,
+    'The maintenance gives its components status ' || m.component_statuses || ': figures count it as maintenance, the page'
+    || ' shows that status.'
+FROM analytics.maintenance_facts AS m
+WHERE m.has_odd_status
+UNION ALL
+SELECT
     'down_without_incident', 'component', n.component_id, n.starts_at,
     'The component has status ' || CAST(n.status AS TEXT) || ' and no open incident is linked to it.'
 FROM now_shown AS n

@@ -76,7 +76,8 @@ timed AS (
 )
 SELECT
     t.incident_id,
-    t.name,
+    -- One that is gone may be one that is hidden from all: its title is not given away.
+    CASE WHEN t.is_listed OR s.audience = 'all' THEN t.name ELSE 'Incident ' || CAST(t.incident_id AS TEXT) END AS name,
     t.status,
     t.is_public,
     t.is_open,

@@ -13,18 +13,15 @@ recorded AS (
         h.occurred_at,
         h.created_at,
         h.visible,
+        h.published_at,
         h.is_deleted,
-        -- Cachet's own time of the change, where it lies between the two looks.
+        -- The change lies between the two looks, and not after Cachet's time of the last edit.
         CASE
             WHEN NOT h.is_deleted AND h.updated_at <= h.observed_at AND h.updated_at > h.previous_observed_at
                 THEN h.updated_at
             ELSE h.observed_at
         END AS changed_at,
-        CASE
-            WHEN NOT h.is_deleted AND h.updated_at <= h.observed_at AND h.updated_at > h.previous_observed_at
-                THEN h.updated_at
-            ELSE COALESCE(h.previous_observed_at, h.observed_at)
-        END AS changed_at_earliest,
+        COALESCE(h.previous_observed_at, h.observed_at) AS changed_at_earliest,
         COALESCE(h.status = 4, FALSE) AS is_fixed,
         ROW_NUMBER() OVER (PARTITION BY h.incident_id ORDER BY h.observed_at NULLS FIRST) AS nth,
         ROW_NUMBER() OVER (PARTITION BY h.incident_id ORDER BY h.observed_at DESC NULLS LAST) AS nth_from_last
@@ -39,10 +36,12 @@ incidents AS (
         i.occurred_at,
         i.created_at,
         i.updated_at,
-        COALESCE(i.visible, 1) = 1 AND (i.published_at IS NULL OR i.published_at <= s.as_of) AS is_public,
+        COALESCE(i.visible, 1) = 1 AND COALESCE(r.visible, 1) = 1
+        AND (i.published_at IS NULL OR i.published_at <= s.as_of) AS is_public,
         TRUE AS is_listed
     FROM source.incidents AS i
     CROSS JOIN settings AS s
+    LEFT JOIN recorded AS r ON r.incident_id = i.id AND r.nth_from_last = 1
     UNION ALL
     SELECT
         r.incident_id,
@@ -50,7 +49,9 @@ incidents AS (
         r.occurred_at,
         r.created_at,
         r.updated_at,
-        COALESCE(r.visible, 1) = 1 AS is_public,
+        -- Who is not shown it now cannot tell whether it is gone or hidden.
+        r.is_deleted AND COALESCE(r.visible, 1) = 1
+        AND (r.published_at IS NULL OR r.published_at <= r.observed_at) AS is_public,
         FALSE AS is_listed
     FROM recorded AS r
     WHERE r.nth_from_last = 1

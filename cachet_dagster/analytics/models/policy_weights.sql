@@ -13,6 +13,17 @@ weights AS (
         CASE WHEN v.status = 5 THEN 0 ELSE 1 END AS measured
     FROM analytics.uptime_policies AS p
     CROSS JOIN analytics.component_severities AS v
+),
+-- The least and the most that each can weigh that lies between the best and the worst: a policy may weigh maintenance
+-- more than what is more severe.
+ranges AS (
+    SELECT w.policy, b.status AS status_best, c.status AS status_worst, MIN(w.weight) AS least, MAX(w.weight) AS most
+    FROM weights AS w
+    INNER JOIN analytics.component_severities AS v ON v.status = w.status
+    INNER JOIN analytics.component_severities AS b ON b.severity <= v.severity
+    INNER JOIN analytics.component_severities AS c ON c.severity >= v.severity
+    WHERE w.measured = 1
+    GROUP BY w.policy, b.status, c.status
 )
 SELECT
     a.policy,
@@ -24,15 +35,13 @@ SELECT
     o.measured * a.measured AS measured,
     o.measured * a.measured
     * CASE WHEN s.has_unspecified_impact THEN GREATEST(a.weight, a.unspecified_weight) ELSE a.weight END AS weight,
-    o.measured * b.measured AS measured_best,
-    o.measured * b.measured * b.weight AS weight_best,
-    o.measured * c.measured AS measured_worst,
-    o.measured * c.measured
-    * CASE WHEN s.has_unspecified_impact THEN GREATEST(c.weight, c.unspecified_weight) ELSE c.weight END AS weight_worst
+    o.measured AS measured_best,
+    o.measured * r.least AS weight_best,
+    o.measured AS measured_worst,
+    o.measured * CASE WHEN s.has_unspecified_impact THEN GREATEST(r.most, a.unspecified_weight) ELSE r.most END AS weight_worst
 FROM states AS s
 INNER JOIN weights AS a ON a.status = s.status
-INNER JOIN weights AS b ON b.status = s.status_best AND b.policy = a.policy
-INNER JOIN weights AS c ON c.status = s.status_worst AND c.policy = a.policy
+INNER JOIN ranges AS r ON r.status_best = s.status_best AND r.status_worst = s.status_worst AND r.policy = a.policy
 INNER JOIN (
     SELECT p.policy, k.in_maintenance, CASE WHEN p.excludes_maintenance AND k.in_maintenance THEN 0 ELSE 1 END AS measured
     FROM analytics.uptime_policies AS p

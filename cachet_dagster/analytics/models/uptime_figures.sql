@@ -6,6 +6,7 @@ WITH scoped AS (
         'component' AS figure_of, l.component_id AS figure_id, l.component_name AS scope_name, 'own' AS aggregation, d.*
     FROM analytics.component_lives AS l
     INNER JOIN analytics.status_seconds AS d ON d.scope = 'component' AND d.scope_id = l.component_id
+    WHERE l.in_audience
     UNION ALL
     SELECT 'group', l.component_group_id, l.component_group_name, 'mean', d.*
     FROM analytics.component_lives AS l

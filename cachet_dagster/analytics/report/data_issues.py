@@ -19,6 +19,7 @@ RULES = {
     "severity_unknown": "Incidents that do not say how badly a component was hit",
     "end_not_told": "Incidents whose end nobody told",
     "times_put_right": "Incidents whose times cannot be, and were put right",
+    "odd_maintenance_status": "Maintenance that gives components another status",
     "status_disagrees": "Components whose status differs from what the page says",
 }
 """`rule` of `hygiene` in words."""

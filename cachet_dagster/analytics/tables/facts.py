@@ -133,6 +133,12 @@ FACTS = (
             ),
             integer("updates", "Updates."),
             integer("components", "Components that it concerns."),
+            text(
+                "component_statuses",
+                "The status that it announces for each of them, in the order of the codes; null for none. Figures "
+                "count its window as maintenance whatever it says.",
+            ),
+            flag("has_odd_status", "Whether one of these is not 6, under maintenance."),
             integer("incidents", "Incidents of the same components that were open meanwhile."),
         ),
         "Scheduled maintenance: when, how long, how long before it was announced.",
@@ -144,7 +150,7 @@ FACTS = (
             text(
                 "rule",
                 "stale_incident, maintenance_without_end, down_without_incident, severity_unknown, "
-                "end_not_told, times_put_right or status_disagrees.",
+                "end_not_told, times_put_right, odd_maintenance_status or status_disagrees.",
             ),
             text("row_kind", "incident, schedule or component."),
             integer("row_id", "Its id."),

@@ -17,6 +17,8 @@ _OBSERVED = (
     ),
 )
 
+_SEEN_AS = text("visibility_seen_as", "As whom its visibility was last seen: guest, unproven, token or full.")
+
 HISTORY_TABLES = (
     Table(
         "component_history",
@@ -28,8 +30,19 @@ HISTORY_TABLES = (
             status("status", "Status as set"),
             flag("enabled", "Whether it is shown on the status page."),
             integer("component_group_id", "The group that it is in."),
+            flag(
+                "is_public",
+                "Whether everyone sees it: enabled and in no hidden group. A guest's view never makes it true again; "
+                "null where the groups were not read.",
+            ),
+            _SEEN_AS,
             at("created_at", "When the component was created"),
             at("updated_at", "When Cachet says that the row was last changed"),
+            at(
+                "unedited_until",
+                "When the load began that last saw the `updated_at` of the row before: until then nothing was edited; "
+                "null where loads did not compare it",
+            ),
         ),
         "What components were: a row each time a load sees one changed, since Cachet keeps no history.",
     ),
@@ -55,7 +68,11 @@ HISTORY_TABLES = (
             text("name", "Title."),
             Column("status", "bigint", "Status.", INCIDENT_STATUS),
             at("occurred_at", "When it began, where someone said so"),
-            integer("visible", "Who sees it: 0 only with a token, 1 everyone."),
+            integer(
+                "visible", "Who sees it: 0 only with a token, 1 everyone. A guest's view never raises it."
+            ),
+            at("published_at", "When it becomes visible"),
+            _SEEN_AS,
             at("created_at", "When the incident was created"),
             at("updated_at", "When Cachet says that the row was last changed"),
         ),

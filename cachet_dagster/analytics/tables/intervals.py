@@ -48,10 +48,16 @@ INTERVALS = (
         ("component_id",),
         (
             integer("component_id", "The component."),
-            text("component_name", "Its name, as last seen."),
+            text(
+                "component_name",
+                "Its name, as last seen; a number where the figures' audience does not see it.",
+            ),
             integer("component_group_id", "The group that it is in; null for none."),
-            text("component_group_name", "The group's name."),
-            at("starts_at", "When it was created, or its first impact if that is earlier"),
+            text("component_group_name", "The group's name, where the figures' audience sees it."),
+            at(
+                "starts_at",
+                "When it was created, or its first impact if that is earlier; when it became public, for the public",
+            ),
             at("ends_at", "When it was seen to be gone; the as-of time where it is not"),
             flag("is_listed", "Whether the API lists it now."),
             flag("is_public", "Whether everyone sees it: listed, enabled, not in a hidden group."),
