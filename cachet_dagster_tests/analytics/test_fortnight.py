@@ -35,7 +35,7 @@ BLIND, UNPROVEN, LOST, GUEST = "components fail", "unproven", "lost", "guest"
 TURNS = {5: BLIND, 9: UNPROVEN, 10: UNPROVEN, 12: LOST, 14: GUEST}
 
 WATCHED = {
-    "component_history": ("name", "status", "enabled", "component_group_id"),
+    "component_history": ("name", "status", "enabled", "component_group_id", "is_public", "updated_at"),
     "incident_component_history": ("component_status",),
     "incident_history": ("name", "status", "occurred_at", "visible"),
     "schedule_history": ("name", "status", "scheduled_at", "completed_at"),
@@ -81,7 +81,14 @@ def page(world: World, now: datetime) -> tuple[Mapping[str, Shown], Mapping[str,
         return row["name"], status, begins, ends
 
     components = {
-        (row["id"],): (row["name"], row["status"], bool(row["enabled"]), row["component_group_id"])
+        (row["id"],): (
+            row["name"],
+            row["status"],
+            bool(row["enabled"]),
+            row["component_group_id"],
+            bool(row["enabled"]) and row["component_group_id"] not in internal,
+            when(row["updated_at"]),
+        )
         for row in rows["components"]
     }
     links = {
