@@ -83,7 +83,7 @@ class _Build:
         self._schema = schema
         self._settings = settings
         self._sql = sql
-        self._names = SqlNames(dataset, schema, engine.dialect, self._existing(dataset))
+        self._names = SqlNames(dataset, schema, engine.dialect, self._columns_of(dataset))
 
     def run(self) -> Built:
         if not self._existing_schema():
@@ -115,9 +115,6 @@ class _Build:
             f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{self._schema}'"
         )
         return bool(found)
-
-    def _existing(self, dataset: str) -> frozenset[str]:
-        return frozenset(self._columns_of(dataset))
 
     def _columns_of(self, schema: str) -> dict[str, tuple[str, ...]]:
         found = self._engine.execute(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
 import sqlglot
 
-from cachet_dagster.source.tables import TABLES, Table
+from cachet_dagster.source.tables import TABLES, Column, Table
 from cachet_dagster.source.types import TYPES
 
 from .tables import HISTORY, STEPS
@@ -27,7 +27,7 @@ class SqlNames:
     dataset: str
     schema: str
     dialect: str
-    existing: frozenset[str]
+    existing: Mapping[str, tuple[str, ...]]
 
     def rendered(self, sql: str) -> str:
         """Return SQL for the engine."""
@@ -38,7 +38,12 @@ class SqlNames:
         place, name = found.groups()
         if place == "analytics":
             return f'"{self.schema}"."{name}"'
-        return f'"{self.dataset}"."{name}"' if name in self.existing else f"({_empty(SOURCES[name])})"
+        if name not in self.existing:
+            return f"({_empty(SOURCES[name])})"
+        table = f'"{self.dataset}"."{name}"'
+        # A table of an earlier version has them from its next load on.
+        lacking = [column for column in SOURCES[name].columns if column.name not in self.existing[name]]
+        return f"(SELECT t.*, {_nulls(lacking)} FROM {table} AS t)" if lacking else table
 
 
 _NAMED = re.compile(r"\b(source|analytics)\.(\w+)")
@@ -57,10 +62,11 @@ def model_sql(name: str) -> str:
 
 
 def _empty(table: Table) -> str:
-    columns = ", ".join(
-        f'CAST(NULL AS {TYPES[column.data_type].sql}) AS "{column.name}"' for column in table.columns
-    )
-    return f"SELECT {columns} WHERE 1 = 0"
+    return f"SELECT {_nulls(table.columns)} WHERE 1 = 0"
+
+
+def _nulls(columns: Iterable[Column]) -> str:
+    return ", ".join(f'CAST(NULL AS {TYPES[column.data_type].sql}) AS "{column.name}"' for column in columns)
 
 
 def model_inputs(name: str) -> Mapping[str, list[str]]:

@@ -135,6 +135,40 @@ def test_one_failure_has_no_time_between():
     assert found["time_between_failures"]["mean_seconds"] is None
 
 
+def test_scheduled_maintenance_of_cachet_2_3_is_in_no_statistics_of_incidents():
+    rows = a_page((1, "03:00", "03:10", 4), (2, "04:00", None, 4))
+    rows["incidents"][1] |= {"status": 0, "scheduled_at": hhmm("05:00")}
+
+    models = Models(rows, as_of=MIDNIGHT)
+
+    assert [row["incident_id"] for row in models.table("incident_facts")] == [1]
+    assert uptime(models)["down_seconds"] == 600
+
+
+def test_tables_of_an_earlier_version_are_built_from_before_the_next_load_adds_their_columns():
+    models = Models(
+        a_page((1, "10:00", "10:05", 4), incident_history=[], component_history=[]), as_of=MIDNIGHT
+    )
+    for table, column in (
+        ("component_history", "unedited_until"),
+        ("component_history", "is_public"),
+        ("incident_history", "published_at"),
+        ("incidents", "scheduled_at"),
+    ):
+        models.connection.execute(f"ALTER TABLE cachet_data.{table} DROP COLUMN {column}")
+
+    models.build(as_of=MIDNIGHT)
+
+    assert uptime(models)["down_seconds"] == 300
+
+
+def test_a_page_promises_nothing_unless_someone_says_so():
+    models = Models(a_page((1, "10:00", "10:05", 4)), as_of=MIDNIGHT)
+
+    assert models.table("slo_status") == []
+    assert models.table("slo_incidents") == []
+
+
 def test_open_incidents_are_in_no_mean():
     models = Models(a_page((1, "03:00", "03:10", 4), (2, "04:00", None, 4)), as_of=MIDNIGHT)
 

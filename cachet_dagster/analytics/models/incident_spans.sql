@@ -42,6 +42,8 @@ incidents AS (
     FROM source.incidents AS i
     CROSS JOIN settings AS s
     LEFT JOIN recorded AS r ON r.incident_id = i.id AND r.nth_from_last = 1
+    -- What Cachet 2.3 has in place of a schedule is no incident.
+    WHERE i.scheduled_at IS NULL OR COALESCE(i.status, 0) <> 0
     UNION ALL
     SELECT
         r.incident_id,

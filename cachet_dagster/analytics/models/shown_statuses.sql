@@ -16,7 +16,7 @@ opened AS (
     FROM source.incident_components AS l
     INNER JOIN source.incidents AS i ON i.id = l.incident_id
     CROSS JOIN analytics.build_settings AS s
-    WHERE COALESCE(i.status, 0) <> 4 AND COALESCE(i.visible, 1) = 1
+    WHERE COALESCE(i.status, 0) <> 4 AND (i.scheduled_at IS NULL OR COALESCE(i.status, 0) <> 0) AND COALESCE(i.visible, 1) = 1
         AND (i.published_at IS NULL OR i.published_at <= s.as_of)
 )
 SELECT
