@@ -168,6 +168,7 @@ class _Build:
             "component_severities": _severities(),
             "calendar_days": calendars.days(since, as_of, zone),
             "calendar_months": calendars.months(since, as_of, zone),
+            "repeated_hours": calendars.repeated_hours(since, as_of, zone),
             "calendar_windows": calendars.windows(as_of, zone),
             "calendar_quarters": calendars.quarters(max(first, last - _LONGEST), last, zone),
             "slo_targets": pa.table(

@@ -56,6 +56,28 @@ def months(first: datetime, last: datetime, zone: ZoneInfo) -> pa.Table:
     )
 
 
+def repeated_hours(first: datetime, last: datetime, zone: ZoneInfo) -> pa.Table:
+    """Return the times that the local clock shows twice: from the first pass' begin to the second one's end."""
+    step = timedelta(minutes=30)
+    found: list[tuple[datetime, datetime, int]] = []
+    for day in days(first, last, zone).to_pylist():
+        if day["ends_at"] - day["starts_at"] <= timedelta(days=1):
+            continue
+        at = day["starts_at"]
+        while at < day["ends_at"]:
+            offsets = [moment.astimezone(zone).utcoffset() or timedelta() for moment in (at, at + step)]
+            if (repeated := offsets[0] - offsets[1]) > timedelta():
+                found.append((at + step - repeated, at + step + repeated, int(repeated.total_seconds())))
+            at += step
+    return pa.table(
+        {
+            "starts_at": pa.array([row[0] for row in found], _INSTANT),
+            "ends_at": pa.array([row[1] for row in found], _INSTANT),
+            "seconds": pa.array([row[2] for row in found], pa.int64()),
+        }
+    )
+
+
 def windows(as_of: datetime, zone: ZoneInfo, lengths: Sequence[int] = WINDOWS) -> pa.Table:
     """Return the rolling windows that end now: whole local days before today, and today so far."""
     today = as_of.astimezone(zone).date()

@@ -350,6 +350,27 @@ def test_a_day_on_which_the_clock_changes_has_the_hours_that_it_has(day, hours, 
     assert (month["measured_seconds"], month["down_seconds"]) == ((31 * 24 - 24 + hours) * 3600, 3600)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "least", "most"), [("00:50", "00:10", 0, 1_200), ("00:10", "00:20", 600, 4_200)]
+)
+def test_an_incident_within_an_hour_that_the_clock_shows_twice_has_bounds_of_that_hour_and_a_flag(
+    begin, end, least, most
+):
+    """Berlin's clock goes from 3:00 back to 2:00 on 2026-10-25, at 1:00 UTC: 2:10 is 0:10 or 1:10."""
+    day = "2026-10-25"
+    rows = a_page((1, "00:00", "00:00", 4))
+    rows["components"][0] |= {"created_at": at(f"{day} 00:00"), "updated_at": at(f"{day} 00:00")}
+    rows["incidents"][0] |= {"created_at": at(f"{day} {begin}"), "updated_at": at(f"{day} {end}")}
+    rows["incident_updates"] = [{"id": 1, "incident_id": 1, "status": 4, "created_at": at(f"{day} {end}")}]
+
+    models = Models(rows, as_of=at("2026-10-26 00:00"), time_zone="Europe/Berlin")
+
+    (span,) = models.table("incident_spans")
+    assert (span["flags"], span["end_evidence"]) == ("repeated_hour", "inferred")
+    assert (span["ends_at_earliest"] - span["starts_at"]).total_seconds() == least
+    assert (span["ends_at"] - span["starts_at"]).total_seconds() == most
+
+
 @pytest.mark.slow
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pages(), st.sampled_from(ZONES), st.sampled_from(ZONES), st.integers(0, 6))

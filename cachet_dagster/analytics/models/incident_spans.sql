@@ -1,7 +1,7 @@
 -- When each incident was open: its start, then its updates, then what its own status says beyond them.
 -- Deleted incidents have lost their updates; what loads recorded of them takes their place.
 WITH settings AS (
-    SELECT as_of FROM analytics.build_settings
+    SELECT as_of, cachet_version FROM analytics.build_settings
 ),
 recorded AS (
     SELECT
@@ -68,6 +68,7 @@ begun AS (
         i.is_public,
         i.is_listed,
         s.as_of,
+        s.cachet_version,
         COALESCE(i.occurred_at, i.created_at) > s.as_of AS is_in_future,
         i.occurred_at IS NULL AND i.created_at IS NULL AS is_untimed,
         CASE
@@ -132,13 +133,23 @@ events AS (
         b.incident_id,
         1 AS place,
         u.update_id,
-        LEAST(GREATEST(COALESCE(u.created_at, b.starts_at), b.starts_at), b.as_of) AS at,
+        LEAST(
+            GREATEST(COALESCE(u.created_at + INTERVAL 1 SECOND * COALESCE(r.seconds, 0), b.starts_at), b.starts_at), b.as_of
+        ) AS at,
         LEAST(GREATEST(COALESCE(u.created_at, b.starts_at), b.starts_at), b.as_of) AS at_earliest,
         u.is_fixed,
-        'reported' AS evidence,
-        CASE WHEN u.is_fixed AND u.created_at < b.starts_at THEN 'end_before_start' ELSE '' END AS flag
+        CASE WHEN r.seconds IS NULL THEN 'reported' ELSE 'inferred' END AS evidence,
+        CASE
+            WHEN u.is_fixed AND r.seconds IS NOT NULL THEN 'repeated_hour'
+            WHEN u.is_fixed AND u.created_at < b.starts_at THEN 'end_before_start'
+            ELSE ''
+        END AS flag
     FROM updates AS u
     INNER JOIN begun AS b ON b.incident_id = u.incident_id
+    -- Both in an hour that the clock shows twice: the update may be one of the second time.
+    LEFT JOIN analytics.repeated_hours AS r
+        ON b.cachet_version <> 2 AND b.starts_at >= r.starts_at AND b.starts_at < r.ends_at
+        AND u.created_at >= r.starts_at AND u.created_at < r.ends_at
     WHERE b.is_listed
     UNION ALL
     -- A status that no update set: the recorded transition, else the row's last change as a bound.

@@ -22,7 +22,7 @@ INTERVALS = (
             text(
                 "flags",
                 "What was put right or is doubtful, separated by spaces: start_in_future, end_before_start, "
-                "end_is_upper_bound, end_unknown; empty where nothing is.",
+                "end_is_upper_bound, end_unknown, repeated_hour (the clock showed it twice); empty where nothing is.",
             ),
             flag("is_public", "Whether everyone sees the incident: visible and published."),
         ),

@@ -63,6 +63,16 @@ SEED_TABLES = (
         "Months from the first thing known to the as-of time.",
     ),
     Table(
+        "repeated_hours",
+        ("starts_at",),
+        (
+            at("starts_at", "When the clock shows them first"),
+            at("ends_at", "When it has shown them twice"),
+            integer("seconds", "Seconds that it goes back by."),
+        ),
+        "Local times that the page's clock shows twice: Cachet 3 does not say which of the two it means.",
+    ),
+    Table(
         "calendar_windows",
         ("window_days",),
         (
