@@ -5,7 +5,7 @@ BIN := .venv/bin
 PINNED := --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-containers test-pythons test-lowest docs build screenshots clean
+.PHONY: help setup run dev reset report test test-slow test-all check doctor bench soak test-ui test-ui-twice test-deploy test-containers test-pythons test-lowest docs build screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,8 +60,12 @@ setup: .venv/.ready ## set up .venv
 run: setup ## load everything and print what happened; PAGE=name for one page of several
 	@$(BIN)/python -m cachet_dagster run $(if $(PAGE),--page $(PAGE))
 
-dev: setup ## the Dagster UI on http://localhost:3000
-	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev
+dev: setup ## the Dagster UI on http://localhost:3000, or the next free port; PORT=3001 for one of your own
+	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev $(if $(PORT),--port $(PORT))
+
+reset: ## delete the databases, Dagster's storage and the reports in this folder, after a question
+	@printf 'This deletes *.duckdb, .dagster and reports in %s. Go on? [y/N] ' "$$PWD"; \
+	read answer; [ "$$answer" = y ] && rm -rf -- *.duckdb *.duckdb.* .dagster reports && echo 'Nothing is loaded now.'
 
 report: setup ## a period of each page as one HTML file: PAGE=cachet PERIOD=2026-10 POLICY=sla
 	@$(BIN)/python -m cachet_dagster report $(if $(PAGE),--page $(PAGE)) $(if $(PERIOD),--period $(PERIOD)) $(if $(POLICY),--policy $(POLICY))

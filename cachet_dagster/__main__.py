@@ -1,7 +1,14 @@
-"""`python -m cachet_dagster run`, `doctor` and `report`: what `make` calls."""
+"""`python -m cachet_dagster`: the command `cachet-dagster`, as `make` calls it."""
 
 import sys
 
 from cachet_dagster.cli import main
 
-sys.exit(main())
+
+def run() -> None:
+    """Run the command and exit with its code."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -22,7 +22,7 @@ ARROWS = {
     "warehouse": {"source"},
     "analytics": {"source", "warehouse"},
     "status_page": {"source", "warehouse", "analytics", "demo"},
-    "cli": {"source", "warehouse", "analytics", "status_page", "project"},
+    "cli": {"source", "warehouse", "analytics", "status_page", "demo", "project"},
 }
 """For each folder, what else of the package it may import."""
 

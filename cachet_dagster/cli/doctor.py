@@ -6,6 +6,7 @@ the exit status says whether one is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
@@ -18,26 +19,40 @@ from cachet_dagster.status_page.run_context import RunContext, open_run
 _Finding = tuple[str, str, bool]
 
 
-def doctor(pages: Sequence[StatusPage]) -> int:
-    """Print a report on each page and return 0 where a run would load all that there is for its token."""
-    console = Console(highlight=False, soft_wrap=True)
-    healthy = []
+def doctor(pages: Sequence[StatusPage], *, as_json: bool = False) -> int:
+    """Print a report on each page and return 0 where a run would load all that there is for its token.
+
+    Args:
+        pages: The pages.
+        as_json: Print the report as one JSON document.
+    """
+    console = Console(highlight=False, soft_wrap=True, quiet=as_json)
+    findings: dict[str, list[_Finding]] = {}
     for page in pages:
         if len(pages) > 1:
             console.print(f"[bold]{page.name}[/bold]")
-        healthy.append(_report(page, console))
-    return 0 if all(healthy) else 1
+        findings[page.name] = _report(page, console)
+    if as_json:
+        documents = [
+            {
+                "page": name,
+                "findings": [{"name": what, "says": text, "good": good} for what, text, good in found],
+            }
+            for name, found in findings.items()
+        ]
+        print(json.dumps({"pages": documents}, indent=2))
+    return 0 if all(good for found in findings.values() for _, _, good in found) else 1
 
 
-def _report(page: StatusPage, console: Console) -> bool:
-    healthy = True
+def _report(page: StatusPage, console: Console) -> list[_Finding]:
+    findings: list[_Finding] = []
 
     def line(name: str, text: str, good: bool = True) -> None:
-        nonlocal healthy
-        healthy = healthy and good
+        text = named(text, page.configuration.setting_name)
+        findings.append((name, text, good))
         mark = "[green]✓[/green]" if good else "[red]✗[/red]"
         console.print(f"{mark} {name:12}", end="")
-        console.print(named(text, page.configuration.setting_name), markup=False)
+        console.print(text, markup=False)
 
     try:
         for problem in page.load_time.problems:
@@ -45,7 +60,7 @@ def _report(page: StatusPage, console: Console) -> bool:
         for sentence in page.configuration.misspelt:
             console.print(f"[yellow]![/yellow] {'settings':12}{sentence}")
         if page.load_time.unknown_endpoint:
-            return False
+            return findings
         with open_run(page, lambda _: None) as connection:
             line("page", connection.identity)
             reader = CachetReader(connection.settings)
@@ -58,7 +73,7 @@ def _report(page: StatusPage, console: Console) -> bool:
             _report_database(connection, line)
     except CachetError as error:
         line("settings", _said(error), False)
-    return healthy
+    return findings
 
 
 def _asked(reader: CachetReader) -> Iterator[_Finding]:

@@ -6,6 +6,7 @@ The runs are recorded in the same instance that `dagster dev` shows, so they can
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import time
@@ -34,7 +35,7 @@ from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.status_page.records import WHAT
 from cachet_dagster.status_page.reports import write_page_report
 from cachet_dagster.status_page.run_context import RunContext, open_run
-from cachet_dagster.status_page.run_requests import POINTS_JOB
+from cachet_dagster.status_page.run_requests import POINTS_JOB, POINTS_OP
 from cachet_dagster.warehouse import Warehouse
 
 from .report import print_report
@@ -44,11 +45,35 @@ _AGAIN_SECONDS = 30.0
 _ROWS = "dagster/row_count"
 
 
-def run(pages: Sequence[StatusPage]) -> int:
-    """Load pages, print a line for each asset of each, and return 0 where nothing failed."""
+def run(
+    pages: Sequence[StatusPage],
+    *,
+    full_refresh: bool = False,
+    accept_loss: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Load pages, print a line for each asset of each, and return 0 where nothing failed.
+
+    Args:
+        pages: The pages.
+        full_refresh: Ask for every incident and component by id, and read all points from the start.
+        accept_loss: Load although many stored rows would go.
+        quiet: Print failures and warnings only.
+        as_json: Print one JSON document and, on the error output, failures and warnings.
+    """
+    config = {"full_refresh": full_refresh, "accept_loss": accept_loss}
+    runs = []
     with project_instance() as instance:
-        failed = [_PageRun(page, instance, named=len(pages) > 1).failed() for page in pages]
-    return 1 if any(failed) else 0
+        for page in pages:
+            one = _PageRun(page, instance, config, named=len(pages) > 1, quiet=quiet or as_json)
+            one.load()
+            runs.append(one)
+    if as_json:
+        print(json.dumps({"pages": [one.document() for one in runs]}, indent=2, default=str))
+    elif len(runs) > 1 and not quiet:
+        _print_closing(runs)
+    return 1 if any(one.failures for one in runs) else 0
 
 
 class _Progress:
@@ -83,45 +108,73 @@ class _Progress:
 class _PageRun:
     """The sync of one page and then its points, as Dagster runs in this process."""
 
-    def __init__(self, page: StatusPage, instance: DagsterInstance, *, named: bool):
-        self.console = Console(highlight=False, soft_wrap=True)
+    def __init__(
+        self,
+        page: StatusPage,
+        instance: DagsterInstance,
+        config: Mapping[str, bool],
+        *,
+        named: bool,
+        quiet: bool,
+    ):
+        self.console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+        self.errors = Console(highlight=False, soft_wrap=True, stderr=True)
         if not self.console.is_terminal:
             # A log or a pipe has no edge to wrap the table at.
             self.console.width = 200
         self.progress = _Progress(self.console)
         self.page = replace(page, log=self.progress.show)
         self.instance = instance
+        self.config = config
         self.named = named
         self.tables: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
         self.failures: list[str] = []
+        self.place = ""
+        self.seconds = 0.0
 
-    def failed(self) -> bool:
-        """Load the page, print what happened, and return whether anything failed."""
+    def load(self) -> None:
+        """Load the page and print what happened."""
         started = time.monotonic()
         if self.named:
             self.console.print(f"[bold]{self.page.name}[/bold]")
         with self.progress:
             definitions = page_definitions(self.page)
-            self._job(definitions, "sync", "reading every endpoint")
+            self._job(definitions, "sync", "reading every endpoint", "tables")
             # Where nothing at all could be loaded, points would only fail the same way.
             loaded = [table for table, found in self.tables.items() if _ROWS in found]
             if loaded and self.page.has_points and metric_keys(self.page, self.instance):
-                self._job(definitions, POINTS_JOB, "reading points")
+                self._job(definitions, POINTS_JOB, "reading points", POINTS_OP)
         if loaded:
             self.console.print(_table(self.page, self.tables), soft_wrap=False)
         for warning in self.warnings:
-            self.console.print(f"[yellow]{_escaped(warning)}[/yellow]")
-        for failure in dict.fromkeys(self.failures):
-            self.console.print(f"[red]{_escaped(failure)}[/red]")
+            self.errors.print(f"[yellow]{_escaped(warning)}[/yellow]")
+        self.failures = list(dict.fromkeys(self.failures))
+        for failure in self.failures:
+            self.errors.print(f"[red]{_escaped(failure)}[/red]")
+        self.seconds = time.monotonic() - started
         if loaded:
-            self._what_next(loaded, time.monotonic() - started)
-        return bool(self.failures)
+            self._what_next(loaded)
 
-    def _job(self, definitions: Definitions, job: str, text: str) -> None:
+    def document(self) -> dict[str, Any]:
+        """Return what happened, for `--json`: a table's figures are the metadata of its asset's event."""
+        return {
+            "page": self.page.name,
+            "database": self.place,
+            "seconds": round(self.seconds, 1),
+            "tables": self.tables,
+            "warnings": self.warnings,
+            "failures": self.failures,
+        }
+
+    def _job(self, definitions: Definitions, job: str, text: str, step: str) -> None:
         self.progress.show(text)
+        # The points know no loss to accept.
+        names = ("full_refresh", "accept_loss") if step == "tables" else ("full_refresh",)
+        wanted = {name: True for name in names if self.config[name]}
+        ops = {self.page.named(step): {"config": wanted}} if wanted else {}
         result = definitions.resolve_job_def(self.page.named(job)).execute_in_process(
-            run_config=_QUIET, instance=self.instance, raise_on_error=False
+            run_config={**_QUIET, "ops": ops}, instance=self.instance, raise_on_error=False
         )
         self.failures += reasons(result)
         tables = {self.page.asset_key(table.name): table.name for table in self.page.tables}
@@ -136,12 +189,13 @@ class _PageRun:
         if not check.passed and check.severity == AssetCheckSeverity.WARN:
             self.warnings.append(f"{check.asset_key.path[-1]}: {check.description}")
 
-    def _what_next(self, loaded: Sequence[str], seconds: float) -> None:
+    def _what_next(self, loaded: Sequence[str]) -> None:
         with contextlib.suppress(CachetError), open_run(self.page, lambda _: None) as connection:
             warehouse = connection.warehouse
             page = connection.identity if not self.failures else f"what was loaded of {connection.identity}"
+            self.place = _shown(warehouse)
             self.console.print(
-                f"\n{_escaped(page)} is in [bold]{_escaped(_shown(warehouse))}[/bold] ({seconds:.1f} s)\n"
+                f"\n{_escaped(page)} is in [bold]{_escaped(self.place)}[/bold] ({self.seconds:.1f} s)\n"
             )
             first = next(name for name in TABLES if name in loaded)
             _print_hints(self.console, warehouse, first, demo=connection.demo)
@@ -155,7 +209,21 @@ class _PageRun:
             if isinstance(error, CachetError):
                 error = error.with_setting_names(self.page.configuration.setting_name)
             # What was to be loaded is loaded: a report that cannot be written fails no run.
-            self.console.print(f"[yellow]No report was written: {_escaped(str(error))}[/yellow]")
+            self.errors.print(f"[yellow]No report was written: {_escaped(str(error))}[/yellow]")
+
+
+def _print_closing(runs: Sequence[_PageRun]) -> None:
+    """Print a line for each of several pages."""
+    well = sum(not one.failures for one in runs)
+    shown = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for name in ("page", "seconds", "what happened"):
+        shown.add_column(name, justify="right" if name == "seconds" else "left")
+    for one in runs:
+        what = f"[red]failed: {_escaped(one.failures[0].splitlines()[0])}[/red]" if one.failures else "loaded"
+        shown.add_row(one.page.name, f"{one.seconds:.1f}", what)
+    console = runs[0].console
+    console.print(f"\n[bold]{well} of {len(runs)} pages loaded[/bold]")
+    console.print(shown, soft_wrap=False)
 
 
 @contextlib.contextmanager
