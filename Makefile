@@ -77,7 +77,7 @@ test: setup ## what a change usually breaks, on this machine alone, in five minu
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: setup ## what `make test` leaves out because it is long
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not soak and not ui and not deploy'
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not soak and not ui and not deploy and not containers'
 
 test-all: test-slow test ## both
 
