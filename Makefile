@@ -105,8 +105,10 @@ test-ui-twice: setup .venv/.ready-browser ## the same, with one more try for wha
 test-deploy: setup .venv/.ready-deploy ## what deploy/ holds, as far as it runs without a cluster; WITHOUT=file leaves one out
 	@$(BIN)/python -m pytest -m deploy cachet_dagster_tests/deploy $(if $(WITHOUT),--deselect=$(WITHOUT))
 
-test-containers: setup .venv/.ready-deploy .venv/.ready-browser ## the same in containers: as root on Debian, whose packages it installs
-	@$(BIN)/python -m pytest -m containers cachet_dagster_tests/deploy -rs
+CONTAINERS ?= cachet_dagster_tests/deploy/test_image.py
+
+test-containers: setup .venv/.ready-deploy .venv/.ready-browser ## the image in containers, as root on Debian, whose packages it installs; CONTAINERS=file for another test
+	@$(BIN)/python -m pytest -m containers -rs $(CONTAINERS)
 
 docs: setup .venv/.ready-docs ## the documentation as a site in site/, its links checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site

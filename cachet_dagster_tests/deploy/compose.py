@@ -142,11 +142,11 @@ class Compose(Deployment):
     def wait_for_location(self, name: str) -> None:
         """Return when a code server has loaded its definitions."""
         there = container(name)
-        self.engine.until(there, f"location {name} is up", lambda: self.engine.is_healthy(there), within=240)
+        self.engine.until(there, f"location {name} is up", lambda: self.engine.is_healthy(there), within=600)
 
     def wait_for_web(self) -> None:
         """Return when the web server answers."""
-        self.engine.until(container("web"), "the web server answers", self.web_is_up, within=240)
+        self.engine.until(container("web"), "the web server answers", self.web_is_up, within=600)
 
 
 @contextlib.contextmanager

@@ -245,7 +245,7 @@ class Engine:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
-    def until(self, name: str, what: str, look: Callable[[], Found | None], *, within: float = 120) -> Found:
+    def until(self, name: str, what: str, look: Callable[[], Found | None], *, within: float = 300) -> Found:
         """Wait for what a container does; a TimeoutError has what it printed."""
         try:
             return until(what, look, within=within)

@@ -41,7 +41,7 @@ def have_loaded(services: Compose, after: float) -> bool:
 def brought_up(images, tmp_path_factory):
     with compose(images, images.folder / "compose") as services:
         services.start("daemon")
-        until("a load of b writes", lambda: written_to(services, "b"), within=240, every=0.02)
+        until("a load of b writes", lambda: written_to(services, "b"), within=600, every=0.02)
         running = [run.run_id for run in services.runs(*UNDER_WAY) if page_of_run(run) in of_location("b")]
         began = time.monotonic()
         services.compose("stop", "--timeout", "30", "b")
@@ -51,10 +51,10 @@ def brought_up(images, tmp_path_factory):
         mended = time.time()
         services.wait_for_web()
         images.until(
-            container("daemon"), "every page is loaded", lambda: have_loaded(services, mended), within=420
+            container("daemon"), "every page is loaded", lambda: have_loaded(services, mended), within=900
         )
         services.compose("stop", "daemon")
-        until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=120)
+        until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=300)
         yield SimpleNamespace(services=services, stopped=running, seconds=seconds, state=state)
 
 

@@ -68,7 +68,7 @@ def played(images, tmp_path_factory):
             "spec": job["spec"]["template"]["spec"],
         }
         play(images, folder, pod_of_run)
-        images.podman("wait", "run-dagster", within=240)
+        images.podman("wait", "run-dagster", within=600)
         yield SimpleNamespace(services=services, server=pod, run_id=run_id)
         images.podman("pod", "rm", "--all", "--force")
         images.podman("secret", "rm", "--all")

@@ -75,9 +75,9 @@ def launched(images):
                 again = [run for run in killed if run.parent_run_id]
                 return {"a_two_sync", "a_two_all_points", "a_sensors_sync"} <= of_a and bool(again)
 
-            images.until(container("daemon"), "both locations' runs have ended", finished, within=420)
+            images.until(container("daemon"), "both locations' runs have ended", finished, within=900)
             services.compose("stop", "daemon")
-            until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=120)
+            until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=300)
             time.sleep(1)
             left = images.podman("ps", "--all", "--quiet", "--filter", "label=dagster/run_id").split()
             yield SimpleNamespace(services=services, seen=seen, left=left)

@@ -46,9 +46,9 @@ def upgraded(images):
     ) as services:
         before = images.podman("exec", container("a"), "dagster", "--version")
         services.start("daemon")
-        until("runs wait", lambda: len(services.runs(DagsterRunStatus.QUEUED)) >= 2, within=240)
+        until("runs wait", lambda: len(services.runs(DagsterRunStatus.QUEUED)) >= 2, within=600)
         services.compose("stop", "daemon")
-        until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=240)
+        until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=600)
         queued = [run.run_id for run in services.runs(DagsterRunStatus.QUEUED)]
         services.compose("stop", "a", "b")
         services.changes = {}
@@ -63,10 +63,10 @@ def upgraded(images):
             container("daemon"),
             "the runs of the queue have ended",
             lambda: all(services.instance.get_run_by_id(run_id).is_finished for run_id in queued),
-            within=420,
+            within=900,
         )
         services.compose("stop", "daemon")
-        until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=240)
+        until("no run is under way", lambda: not services.runs(*UNDER_WAY), within=600)
         yield SimpleNamespace(services=services, queued=queued, before=before, after=after)
 
 

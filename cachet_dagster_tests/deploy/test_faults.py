@@ -1,4 +1,4 @@
-"""`make soak`: what is promised of hosts, of Compose's containers, and with more that breaks.
+"""What is promised of hosts, of Compose's containers, and with more that breaks: `pytest -m soak` of this file.
 
 The promises are those of `deploy/test_hosts.py`, by the same code. A location's container is killed while a load of it
 writes; the database's container stops and starts while another load writes; a container's network is cut for a minute;
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import pytest
 from dagster import DagsterRunStatus
 
-from cachet_dagster_tests.deploy.cluster import FASTER, until
-from cachet_dagster_tests.deploy.compose import Compose, compose, container
-from cachet_dagster_tests.deploy.engine import Engine, engine, obstacle
-from cachet_dagster_tests.deploy.images import build_images
-from cachet_dagster_tests.deploy.pages import pages_in_containers
-from cachet_dagster_tests.deploy.test_hosts import *  # noqa: F403
-from cachet_dagster_tests.deploy.test_hosts import (
+from .cluster import FASTER, until
+from .compose import Compose, compose, container
+from .engine import Engine, engine, obstacle
+from .images import build_images
+from .pages import pages_in_containers
+from .test_hosts import *  # noqa: F403
+from .test_hosts import (
     RATE_LIMITED,
     UNDER_WAY,
     Stretch,
