@@ -66,13 +66,13 @@ def load_rows(place: Place, points: int) -> None:
     """Load points that are there, as `PointsLoad` loads each of its steps."""
     from cachet_dagster.source import metric_points_resource
     from cachet_dagster.warehouse.load import Loader
-    from cachet_dagster.warehouse.points import GROUP_ROWS, drained, system_memory
+    from cachet_dagster.warehouse.points import GROUP_ROWS
 
-    with system_memory(), Loader(place.warehouse()) as loader:
+    with Loader(place.warehouse()) as loader:
         for step in tables(points):
             groups = [step.slice(start, GROUP_ROWS) for start in range(0, step.num_rows, GROUP_ROWS)]
             del step
-            loader.load([metric_points_resource(lambda groups=groups: drained(groups))])
+            loader.load([metric_points_resource(lambda groups=groups: iter(groups))])
 
 
 def load_metrics(place: Place, url: str, metrics: int) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import duckdb
 
 from cachet_dagster.analytics.build import build_models
-from cachet_dagster.analytics.engines import DuckDBEngine
 from cachet_dagster.analytics.model_settings import ModelSettings
+from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 
 AS_OF = datetime(2026, 11, 24, tzinfo=timezone.utc)
 
@@ -61,7 +61,8 @@ def main() -> None:
         connection.execute(PAGE)
         for which in ("first build", "second build"):
             began, spent = time.perf_counter(), time.process_time()
-            built = build_models(DuckDBEngine(connection), "cachet_data", settings=ModelSettings(as_of=AS_OF))
+            session = DuckDBSession(connection, "cachet_data")
+            built = build_models(session, session.dataset, settings=ModelSettings(as_of=AS_OF))
             seconds, cpu = time.perf_counter() - began, time.process_time() - spent
             rollup = built.seconds["metric_rollups"]
             print(

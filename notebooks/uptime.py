@@ -18,20 +18,20 @@ def _():
 
     from cachet_dagster.analytics import formats
     from cachet_dagster.analytics.report import Figures, pictures, queries
-    from cachet_dagster.warehouse import Database
+    from cachet_dagster.warehouse import DuckDBWarehouse
 
-    return Database, Figures, Path, formats, mo, os, pictures, queries
+    return DuckDBWarehouse, Figures, Path, formats, mo, os, pictures, queries
 
 
 @app.cell
-def _(Database, Figures, Path, os):
+def _(DuckDBWarehouse, Figures, Path, os):
     _set = os.environ.get("CACHET_DATABASE", "cachet.duckdb")
     database = Path(_set) if Path(_set).exists() else Path(_set).with_name("cachet_demo.duckdb")
     dataset = os.environ.get("CACHET_DATASET", "cachet_data")
 
     def ask(question):
         """Return the answer to a question to the models, with the database open for no longer than that."""
-        with Database(database, dataset=dataset).reading() as session:
+        with DuckDBWarehouse(database, dataset=dataset).reading() as session:
             return question(Figures(session.execute, session.dataset))
 
     return ask, database

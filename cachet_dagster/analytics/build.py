@@ -22,11 +22,12 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from cachet_dagster.source.dialect import literal
 from cachet_dagster.source.tables import COMPONENT_STATUS, Table
 from cachet_dagster.source.types import TYPES
+from cachet_dagster.warehouse import Session
 
 from . import calendars
-from .engines import Engine
 from .model_settings import ModelSettings
 from .model_sql import SqlNames, model_sql
 from .policies import DEFAULT_POLICY, POLICIES
@@ -53,7 +54,7 @@ def analytics_schema(dataset: str) -> str:
 
 
 def build_models(
-    engine: Engine,
+    session: Session,
     dataset: str,
     schema: str | None = None,
     settings: ModelSettings | None = None,
@@ -62,32 +63,32 @@ def build_models(
     """Build all models of a page, in one transaction.
 
     Args:
-        engine: Where the dataset is; models go beside it.
+        session: Where the dataset is; models go beside it.
         dataset: The page's dataset.
         schema: The models' schema; by default that of `analytics_schema`.
         settings: What they are built by.
         sql: Models' SQL in place of that in their files, by name.
     """
-    with engine.transaction():
+    with session.transaction():
         build = _Build(
-            engine, dataset, schema or analytics_schema(dataset), settings or ModelSettings(), sql or {}
+            session, dataset, schema or analytics_schema(dataset), settings or ModelSettings(), sql or {}
         )
         return build.run()
 
 
 class _Build:
     def __init__(
-        self, engine: Engine, dataset: str, schema: str, settings: ModelSettings, sql: Mapping[str, str]
+        self, session: Session, dataset: str, schema: str, settings: ModelSettings, sql: Mapping[str, str]
     ):
-        self._engine = engine
+        self._session = session
         self._schema = schema
         self._settings = settings
         self._sql = sql
-        self._names = SqlNames(dataset, schema, engine.dialect, self._columns_of(dataset))
+        self._names = SqlNames(dataset, schema, session.dialect, self._columns_of(dataset))
 
     def run(self) -> Built:
         if not self._existing_schema():
-            self._engine.execute(f'CREATE SCHEMA "{self._schema}"')
+            self._session.run(f'CREATE SCHEMA "{self._schema}"')
         self._made = self._columns_of(self._schema)
         built = Built(self._as_of())
         for name, rows in self._seeds(built.as_of).items():
@@ -104,20 +105,20 @@ class _Build:
             built.seconds[name] = time.perf_counter() - started
         for name in MODELS:
             if name not in VIEWS:
-                built.rows[name] = self._engine.execute(f"SELECT count(*) FROM {self._table(name)}")[0][0]
+                built.rows[name] = self._session.run(f"SELECT count(*) FROM {self._table(name)}")[0][0]
         return built
 
     def _table(self, name: str) -> str:
         return f'"{self._schema}"."{name}"'
 
     def _existing_schema(self) -> bool:
-        found = self._engine.execute(
+        found = self._session.run(
             f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{self._schema}'"
         )
         return bool(found)
 
     def _columns_of(self, schema: str) -> dict[str, tuple[str, ...]]:
-        found = self._engine.execute(
+        found = self._session.run(
             "SELECT table_name, column_name FROM information_schema.columns"
             f" WHERE table_schema = '{schema}' ORDER BY table_name, ordinal_position"
         )
@@ -127,7 +128,7 @@ class _Build:
         return tables
 
     def _query(self, sql: str) -> Any:
-        return self._engine.execute(self._names.rendered(sql))
+        return self._session.run(self._names.rendered(sql))
 
     def _as_of(self) -> datetime:
         """The as-of time of the settings, else that of the newest load, else now."""
@@ -184,8 +185,8 @@ class _Build:
 
     def _fill(self, table: Table, rows: pa.Table) -> None:
         self._make(table)
-        self._engine.execute(f"DELETE FROM {self._table(table.name)}")
-        self._engine.write(self._table(table.name), rows)
+        self._session.run(f"DELETE FROM {self._table(table.name)}")
+        self._session.write(self._table(table.name), rows)
 
     def _make(self, table: Table) -> None:
         """Make a table where there is none like it, with its descriptions."""
@@ -193,24 +194,24 @@ class _Build:
         if self._made.get(table.name) == names:
             return
         if table.name in self._made:
-            self._engine.execute(f"DROP TABLE {self._table(table.name)} CASCADE")
+            self._session.run(f"DROP TABLE {self._table(table.name)} CASCADE")
         columns = ", ".join(f'"{column.name}" {TYPES[column.data_type].sql}' for column in table.columns)
-        self._engine.execute(self._names.rendered(f"CREATE TABLE analytics.{table.name} ({columns})"))
+        self._session.run(self._names.rendered(f"CREATE TABLE analytics.{table.name} ({columns})"))
         self._describe("TABLE", table)
 
     def _describe(self, kind: str, table: Table) -> None:
-        self._engine.execute(f"COMMENT ON {kind} {self._table(table.name)} IS {_quoted(table.description)}")
+        self._session.run(f"COMMENT ON {kind} {self._table(table.name)} IS {literal(table.description)}")
         for column in table.columns:
-            self._engine.execute(
-                f'COMMENT ON COLUMN {self._table(table.name)}."{column.name}" IS {_quoted(column.description)}'
+            self._session.run(
+                f'COMMENT ON COLUMN {self._table(table.name)}."{column.name}" IS {literal(column.description)}'
             )
 
     def _policies(self) -> None:
         """Write the policies of this project anew; a user's own rows stay."""
         table = MODELS["uptime_policies"]
         self._make(table)
-        mine = ", ".join(_quoted(policy.policy) for policy in POLICIES)
-        self._engine.execute(
+        mine = ", ".join(literal(policy.policy) for policy in POLICIES)
+        self._session.run(
             f"DELETE FROM {self._table(table.name)} WHERE NOT COALESCE(is_own, FALSE) OR policy IN ({mine})"
         )
         columns: dict[str, list[Any]] = {
@@ -220,18 +221,18 @@ class _Build:
         }
         columns["is_default"] = [policy.policy == DEFAULT_POLICY for policy in POLICIES]
         columns["is_own"] = [False] * len(POLICIES)
-        self._engine.write(self._table(table.name), pa.table(columns))
+        self._session.write(self._table(table.name), pa.table(columns))
 
     def _model(self, name: str, table: Table) -> None:
         if name in VIEWS:
-            self._engine.execute(f"CREATE OR REPLACE VIEW {self._table(name)} AS {self._select(table)}")
+            self._session.run(f"CREATE OR REPLACE VIEW {self._table(name)} AS {self._select(table)}")
             return
         self._make(table)
-        self._engine.execute(f"DELETE FROM {self._table(name)}")
+        self._session.run(f"DELETE FROM {self._table(name)}")
         self._insert(table)
 
     def _insert(self, table: Table) -> None:
-        self._engine.execute(f"INSERT INTO {self._table(table.name)} {self._select(table)}")
+        self._session.run(f"INSERT INTO {self._table(table.name)} {self._select(table)}")
 
     def _select(self, table: Table) -> str:
         """Return a model's SQL, its columns in declared order and type."""
@@ -258,7 +259,3 @@ def _severities() -> pa.Table:
             "light": [float(10 ** (5 * (rank - 1))) if rank <= 3 else 0.0 for rank in ranks],
         }
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

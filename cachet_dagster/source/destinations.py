@@ -48,6 +48,7 @@ class Strategy:
         modules: What has to be importable, beside dlt.
         extra: The extra of this project that brings it.
         table_format: The table format, for files.
+        models: Whether models of uptime and incidents are built there.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Strategy:
     modules: tuple[str, ...] = ()
     extra: str = ""
     table_format: Literal["", "delta"] = ""
+    models: bool = False
 
 
 _DECLARED = (
@@ -73,6 +75,7 @@ _DECLARED = (
         lock="of the file",
         tested="everything",
         why="A file has one writer: loads take turns, and readers wait for them.",
+        models=True,
     ),
     Strategy(
         "postgres",
@@ -84,6 +87,7 @@ _DECLARED = (
         "wait, and views stay.",
         modules=("psycopg2", "adbc_driver_postgresql"),
         extra="postgres",
+        models=True,
     ),
     Strategy(
         "filesystem",
@@ -107,15 +111,19 @@ _DECLARED = (
     Strategy(
         "snowflake",
         "Snowflake",
-        why="A swap by `CLONE` would drop grants and views, so rows are inserted in a transaction.",
+        file_format="jsonl",
+        why="From parquet JSON would arrive as a text in quotes. A swap by `CLONE` would drop grants and views, so "
+        "rows are inserted in a transaction.",
         modules=("snowflake.connector",),
         extra="snowflake",
     ),
     Strategy(
         "bigquery",
         "BigQuery",
+        file_format="jsonl",
         transactions=False,
-        why="dlt runs its statements one by one there: a kill between two may leave a table empty until the next load.",
+        why="It takes no JSON from parquet. dlt runs its statements one by one there: a kill between two may leave a "
+        "table empty until the next load.",
         modules=("google.cloud.bigquery",),
         extra="bigquery",
     ),
@@ -140,6 +148,11 @@ _DECLARED = (
 
 DESTINATIONS = {strategy.name: strategy for strategy in _DECLARED}
 """The destinations that are known, by dlt's name."""
+
+
+def builds_models(name: str) -> bool:
+    """Return whether models of uptime and incidents are built in a destination, by dlt's name of it."""
+    return name in DESTINATIONS and DESTINATIONS[name].models
 
 
 def strategy_for(name: str) -> Strategy:
@@ -277,6 +290,7 @@ def readme_table() -> str:
         "staged in": lambda one: one.staging,
         "a kill leaves old or new": lambda one: "yes" if one.transactions else "no",
         "lock": lambda one: one.lock,
+        "models, report": lambda one: "yes" if one.models else "no",
         "tested": lambda one: one.tested,
         "why": lambda one: one.why,
     }

@@ -32,3 +32,13 @@ def in_dialect(sql: str, client: SqlClientBase[Any], dataset: str) -> str:
             name.set("this", can.casefold_identifier(name.name))
             name.set("quoted", True)
     return tree.sql(dialect=can.sqlglot_dialect or "duckdb")
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has it between quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL has it between quotes."""
+    return "'" + text.replace("'", "''") + "'"

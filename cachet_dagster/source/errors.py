@@ -29,6 +29,12 @@ def named(text: str, name_of: Callable[[str], str] = variable) -> str:
     return _SETTING.sub(lambda found: name_of(found[1]), text)
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says first, short enough for a sentence."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:200]
+
+
 class CachetError(Exception):
     """Something about the Cachet server, its answers or the settings that a person has to know.
 

@@ -56,11 +56,14 @@ def metric_points_resource(batches: Callable[[], Iterator[Any]]) -> DltResource:
     """
 
     def extract() -> Iterator[Any]:
-        as_rows, empty = _takes_rows(), True
+        strategy, empty = current_strategy(), True
+        looked_into = _takes_rows()
+        # dlt warns of Arrow that becomes jsonl or SQL.
+        as_rows = looked_into or (strategy is not None and strategy.file_format != "parquet")
         for batch in batches():
             empty = False
             yield batch.to_pylist() if as_rows else batch
-        if empty and not as_rows:
+        if empty and not looked_into:
             # dlt cannot upsert where it gets nothing but its own mark for a table.
             yield SCHEMA.empty_table()
 

@@ -30,13 +30,13 @@ from dagster import (
 
 from cachet_dagster.analytics import HISTORY, MODELS
 from cachet_dagster.analytics.build import Built, analytics_schema, build_models
-from cachet_dagster.analytics.engines import Engine, engine_of
 from cachet_dagster.analytics.history import WATCHED
 from cachet_dagster.analytics.model_settings import ModelSettings, SloTarget
 from cachet_dagster.analytics.model_sql import model_inputs
 from cachet_dagster.analytics.tables import VIEWS
 from cachet_dagster.source import FILLED_BY
 from cachet_dagster.source.tables import Table
+from cachet_dagster.warehouse import Session
 
 from .charts import chart_metadata
 from .failures import connected
@@ -92,10 +92,9 @@ def models_asset(page: StatusPage) -> AssetsDefinition:
     def models(context: AssetExecutionContext) -> Iterator[Any]:
         """Build the models from what is loaded."""
         with connected(page, context.log.info) as connection, connection.warehouse.writing() as session:
-            engine = engine_of(session)
             schema = analytics_schema(session.dataset)
-            built = build_models(engine, session.dataset, schema, model_settings(connection))
-            agreement = _agreement(engine, schema)
+            built = build_models(session, session.dataset, schema, model_settings(connection))
+            agreement = _agreement(session, schema)
             charts = chart_metadata(session)
         for name in MODELS:
             yield MaterializeResult(
@@ -210,13 +209,13 @@ class _Agreement:
         return "newest incident" if self.by_newest_incident == self.components else "neither"
 
 
-def _agreement(engine: Engine, schema: str) -> _Agreement:
-    disagreeing = engine.execute(
+def _agreement(session: Session, schema: str) -> _Agreement:
+    disagreeing = session.run(
         f'SELECT h.row_id, l.component_name, h.why FROM "{schema}".hygiene AS h'
         f' INNER JOIN "{schema}".component_lives AS l ON l.component_id = h.row_id'
         " WHERE h.rule = 'status_disagrees' ORDER BY h.row_id"
     )
-    ((components, by_newest),) = engine.execute(
+    ((components, by_newest),) = session.run(
         "SELECT COUNT(*), COALESCE(SUM(CASE WHEN t.newest_incident = t.page_status THEN 1 ELSE 0 END), 0)"
         f' FROM "{schema}".shown_statuses AS t'
     )

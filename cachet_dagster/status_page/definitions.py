@@ -8,6 +8,8 @@ from typing import Any
 
 from dagster import BetaWarning, Definitions, map_asset_specs, with_source_code_references
 
+from cachet_dagster.source.destinations import builds_models
+
 from .analytics_assets import history_specs, models_asset
 from .checks import with_freshness
 from .jobs import page_jobs
@@ -29,7 +31,9 @@ def page_definitions(page: StatusPage) -> Definitions:
     assets: list[Any] = [server_spec(page), tables_asset(page)]
     if page.has_points:
         assets.append(points_asset(page))
-    assets += [*history_specs(page), models_asset(page), report_asset(page)]
+    assets += history_specs(page)
+    if builds_models(page.load_time.destination):
+        assets += [models_asset(page), report_asset(page)]
     fresh = map_asset_specs(with_freshness(page, schedules), assets)
     return Definitions(
         assets=_with_code(fresh), jobs=page_jobs(page), schedules=schedules, sensors=page_sensors(page)

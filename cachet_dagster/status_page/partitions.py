@@ -63,7 +63,7 @@ def sync_metric_partitions(
         OSError: The lock file cannot be made.
     """
     name = str(page.partitions.name)
-    with warehouse.turn(name, wait=wait):
+    with warehouse.lock(name, wait=wait):
         known = set(all_keys(page, instance))
         added = [str(number) for number in sorted(set(metric_ids)) if str(number) not in known]
         for begin in range(0, len(added), _CHUNK):

@@ -28,9 +28,9 @@ from dagster import (
 from pydantic import Field
 
 from cachet_dagster.source import TABLES, CachetError
+from cachet_dagster.source.identity import check_page
 from cachet_dagster.source.loss import SuddenLoss
 from cachet_dagster.warehouse.complete import Incomplete
-from cachet_dagster.warehouse.identity import check_page
 from cachet_dagster.warehouse.points import MetricLoaded, PointsLoad
 
 from .checks import check_results, check_specs, due_checks, failed_checks

@@ -18,7 +18,6 @@ from dagster import (
 )
 
 from cachet_dagster.analytics.build import build_models
-from cachet_dagster.analytics.engines import engine_of
 from cachet_dagster.analytics.report import RUNNING_MONTH, Figures, ModelsMissing, WrittenReport, write_report
 from cachet_dagster.warehouse import Session
 
@@ -126,7 +125,7 @@ def _build_where_stale(connection: RunContext) -> None:
         try:
             if _figures(session).is_current:
                 return
-        except ModelsMissing:
+        except (ModelsMissing, *session.errors):
             pass
     with connection.warehouse.writing() as session:
-        build_models(engine_of(session), session.dataset, settings=model_settings(connection))
+        build_models(session, session.dataset, settings=model_settings(connection))

@@ -32,6 +32,7 @@ from dagster import (
 )
 
 from cachet_dagster.source.changes import Newest, Poll
+from cachet_dagster.source.destinations import builds_models
 from cachet_dagster.source.errors import CachetError, SettingsError, Unreachable
 from cachet_dagster.warehouse.lock import LockTimeout
 
@@ -99,7 +100,9 @@ def page_sensors(page: StatusPage) -> list[SensorDefinition]:
         return webhook
     text, _ = page.configuration.setting_or_default("sensor_seconds")
     seconds = int(text)
-    looking = [changes_sensor(page, seconds), models_sensor(page, 2 * seconds)]
+    looking = [changes_sensor(page, seconds)]
+    if builds_models(page.load_time.destination):
+        looking.append(models_sensor(page, 2 * seconds))
     if page.has_points:
         looking += [metric_partitions_sensor(page, 5 * seconds), points_after_sync_sensor(page, 2 * seconds)]
     return [*looking, *webhook]

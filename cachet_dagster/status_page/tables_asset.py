@@ -39,13 +39,13 @@ from cachet_dagster.source import (
     table_resource,
 )
 from cachet_dagster.source.errors import told_once
+from cachet_dagster.source.identity import check_page, identity_resource
 from cachet_dagster.source.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import Session, load
 from cachet_dagster.warehouse.complete import Incomplete, assert_count, assert_keys
-from cachet_dagster.warehouse.holds import holds
-from cachet_dagster.warehouse.identity import check_page, identity_resource
 from cachet_dagster.warehouse.lock import LockTimeout
+from cachet_dagster.warehouse.table_equals import table_equals
 
 from .checks import check_results, check_specs, due_checks, failed_checks
 from .failures import connected, raise_failures
@@ -323,7 +323,7 @@ def _holds(session: Session, read: EndpointRead, table: str) -> bool:
     rows = read.rows.get(table, [])
     if read.endpoint.kind.appends or read.error is not None:
         return not rows and bool(session.columns(table))
-    return holds(session, TABLES[table], rows)
+    return table_equals(session, TABLES[table], rows)
 
 
 def _missed(read: EndpointRead) -> str:

@@ -1,14 +1,14 @@
 """One way into the data, whatever the destination: a protocol, and what needs no more than that."""
 
 from .busy import DatabaseBusy
-from .database import Database
-from .destinations import make_warehouse, place_beside
+from .duckdb_warehouse import DuckDBWarehouse
 from .load import LoadFailed, load
+from .make import make_warehouse, place_beside
 from .protocol import Session, Warehouse
 
 __all__ = [
-    "Database",
     "DatabaseBusy",
+    "DuckDBWarehouse",
     "LoadFailed",
     "Session",
     "Warehouse",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -22,6 +23,7 @@ class DuckDBSession:
         dataset: The schema.
     """
 
+    dialect = "duckdb"
     errors: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str):
@@ -41,6 +43,29 @@ class DuckDBSession:
     def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         """Run SQL, with values for its `?` if there are any."""
         return self.connection.execute(sql, list(values))
+
+    def run(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        """Run one statement and return its rows, if it has any."""
+        return self.connection.execute(sql).fetchall()
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Add rows to a table, named in SQL, whose columns have their names."""
+        self.connection.register("rows_to_write", rows)
+        try:
+            self.connection.execute(f"INSERT INTO {table} BY NAME FROM rows_to_write")
+        finally:
+            self.connection.unregister("rows_to_write")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is done within, or roll it back where it raises."""
+        self.connection.begin()
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
 
     def text(self, sql: str) -> str:
         """Return SQL as it is."""

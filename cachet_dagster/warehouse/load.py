@@ -23,7 +23,8 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from cachet_dagster.source import FILLED_BY, TABLES
 from cachet_dagster.source.destinations import strategy_for, suit
-from cachet_dagster.source.errors import CachetError
+from cachet_dagster.source.dialect import literal
+from cachet_dagster.source.errors import CachetError, first_line
 
 from .pipelines_folder import publish
 from .protocol import Session, Warehouse
@@ -122,7 +123,7 @@ class Loader(contextlib.AbstractContextManager["Loader", None]):
         with self._warehouse.reading() as session:
             newest = session(
                 "_dlt_version",
-                f"SELECT version_hash FROM {{table}} WHERE schema_name = {_literal(schema.name)}"
+                f"SELECT version_hash FROM {{table}} WHERE schema_name = {literal(schema.name)}"
                 " ORDER BY inserted_at DESC LIMIT 1",
             )
         return bool(newest) and newest[0]["version_hash"] == schema.version_hash
@@ -186,7 +187,7 @@ def _drop_repeated(session: Session, loaded: Collection[str]) -> None:
             if this == before
         ]
         if repeated:
-            session.delete(table, f"_dlt_id IN ({', '.join(map(_literal, repeated))})")
+            session.delete(table, f"_dlt_id IN ({', '.join(map(literal, repeated))})")
 
 
 def _tidy(session: Session, warehouse: Warehouse, pipeline: dlt.Pipeline) -> None:
@@ -196,7 +197,7 @@ def _tidy(session: Session, warehouse: Warehouse, pipeline: dlt.Pipeline) -> Non
     of the load that brought it, so such records stay.
     """
     try:
-        warehouse.settle(session, pipeline)
+        warehouse.after_load(session, pipeline)
         state = session.table("_dlt_pipeline_state")
         oldest = session(
             "_dlt_loads",
@@ -204,14 +205,10 @@ def _tidy(session: Session, warehouse: Warehouse, pipeline: dlt.Pipeline) -> Non
             f" ORDER BY inserted_at DESC, load_id DESC LIMIT {_OLD_RECORDS} OFFSET {warehouse.keep_loads}",
         )
         if oldest:
-            listed = ", ".join(_literal(row["load_id"]) for row in oldest)
+            listed = ", ".join(literal(row["load_id"]) for row in oldest)
             session.delete("_dlt_loads", f"load_id IN ({listed})")
     except session.errors as error:
         logger.warning("the load is done, but what it left behind stays until the next one (%s)", error)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 @contextlib.contextmanager
@@ -223,11 +220,10 @@ def _explained(warehouse: Warehouse) -> Iterator[None]:
         cause: Any = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        text = next((line for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
         step = f" at {error.step}" if isinstance(error, PipelineStepFailed) else ""
         full = any(words in str(error).lower() for words in _DISK_FULL)
         raise LoadFailed(
-            f"loading into {warehouse.name} failed{step} ({text[:300]})",
+            f"loading into {warehouse.name} failed{step} ({first_line(cause)})",
             "The disk is full: make room, then run again." if full else "Run again; nothing is left behind.",
         ) from error
 

@@ -2,7 +2,7 @@
 
 The lock is `flock` on `<database>.lock`, exclusive for writing and shared for reading. The kernel gives it
 back when a process dies, however it dies. It does not work over NFS. Where there is no `fcntl` (Windows)
-only DuckDB's own lock is left, for which `Database` waits too.
+only DuckDB's own lock is left, for which `DuckDBWarehouse` waits too.
 """
 
 from __future__ import annotations

@@ -67,10 +67,7 @@ def publish(working_dir: Path) -> None:
 def _published(folder: Path) -> bool:
     """Return whether a pipeline's folder was published, and no pipeline has run in it since."""
     names = {path.name for path in folder.iterdir()}
-    if names & _OF_A_RUN:
-        return False
-    # Once there was no mark.
-    return _MARK in names or (names == {*_PUBLISHED} and any((folder / "schemas").iterdir()))
+    return _MARK in names and not names & _OF_A_RUN
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cachet_dagster.source import metric_points_resource
+from cachet_dagster.source.dialect import quoted
 from cachet_dagster.source.errors import CachetError
 from cachet_dagster.source.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.source.points.columns import SCHEMA, by_id, split
@@ -122,7 +123,7 @@ class PointsLoad:
     Args:
         settings: Where, as whom and within which bounds to read.
         warehouse: Where to load.
-        log: Told in words what a person may want to know while waiting.
+        log: Called with progress messages.
         step_rows: Rows after which what was read is loaded.
         max_loss: Share of a metric's rows, or of all when pruning, that may be deleted at once.
     """
@@ -166,7 +167,7 @@ class PointsLoad:
             step_rows=self.step_rows,
         )
         # Where loading fails, reading is to end with it, whoever keeps the error.
-        with contextlib.closing(batches), system_memory(), Loader(self.warehouse) as loader:
+        with contextlib.closing(batches), Loader(self.warehouse) as loader:
             for batch in batches:
                 run.keep_ids(batch)
                 run.count(*self._merge(batch, run.highest, loader))
@@ -237,7 +238,7 @@ class PointsLoad:
             # Only `tables` holds them from here on, and it is empty before the most memory is taken.
             step.rows = SCHEMA.empty_table()
         if tables:
-            loader.load([metric_points_resource(lambda: drained(tables))])
+            loader.load([metric_points_resource(lambda: iter(tables))])
         return new, changed
 
     def _differing(
@@ -283,23 +284,6 @@ class PointsLoad:
             return read_cursors(session)
 
 
-@contextlib.contextmanager
-def system_memory() -> Iterator[None]:
-    """Have Arrow give back what it frees: its own pool keeps 60 MB more at the peak of a million points."""
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
-
-
-def drained(tables: list[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables and hold none in the end: dlt's resources stay until the garbage collector comes by."""
-    while tables:
-        yield tables.pop(0)
-
-
 def _concatenated(tables: Iterable[pa.Table]) -> pa.Table:
     table = pa.concat_tables([SCHEMA.empty_table(), *tables], promote_options="default")
     # As it is declared: dlt warns of an Arrow key that may be null.
@@ -316,7 +300,7 @@ def _fresh(session: Session, batch: pa.Table) -> pa.Table:
     # A column that nobody foresaw may not be there yet: what has a value in it is then written.
     differs = [
         f"stored.{name} IS DISTINCT FROM batch.{name}" if column in stored else f"batch.{name} IS NOT NULL"
-        for column, name in ((column, _quoted(column)) for column in batch.schema.names if column != "id")
+        for column, name in ((column, quoted(column)) for column in batch.schema.names if column != "id")
     ]
     return session.compared(
         _TABLE,
@@ -324,10 +308,6 @@ def _fresh(session: Session, batch: pa.Table) -> pa.Table:
         "SELECT batch.*, stored.id IS NULL AS added FROM batch LEFT JOIN {stored} stored USING (id)"
         f" WHERE stored.id IS NULL OR {' OR '.join(differs)} ORDER BY batch.id",
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _by_metric(rows: pa.Table) -> Counter[int]:

@@ -1,13 +1,12 @@
-"""What a warehouse is to everybody else: tables to ask, resources to load, and a turn at writing.
+"""The protocols of a warehouse and of a session with it: query tables, load resources, wait for other writers.
 
-Whatever needs only these knows no destination. SQL is written in DuckDB's dialect and put into the
-destination's own by the session; a question that DuckDB answers in a way of its own, such as `GROUP BY ALL`, is
-asked in the way that all of them know.
+Code that uses only these protocols works with every destination. SQL is written in DuckDB's dialect, and the session
+transpiles it. It keeps to what all destinations know: no `GROUP BY ALL`, for example.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,10 +41,12 @@ class Session(Protocol):
 
     Attributes:
         dataset: Its name.
+        dialect: sqlglot's name of the destination's dialect of SQL.
         errors: What SQL that fails raises.
     """
 
     dataset: str
+    dialect: str
     errors: tuple[type[Exception], ...]
 
     def __call__(self, table: str, sql: str) -> list[Row] | None:
@@ -58,6 +59,22 @@ class Session(Protocol):
 
     def execute(self, sql: str) -> Result:
         """Run SQL in DuckDB's dialect; tables are named as `table` names them."""
+        ...
+
+    def run(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        """Run one statement in the destination's own dialect and return its rows, if it has any."""
+        ...
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Add rows to a table, named in SQL, whose columns have their names."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit what is done within, or roll it back where it raises.
+
+        Raises:
+            SettingsError: Models are not built in such a destination.
+        """
         ...
 
     def text(self, sql: str) -> str:
@@ -98,7 +115,7 @@ class Warehouse(Protocol):
         pipeline_name: The dlt pipeline.
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
-        log: Told in words what is waited for.
+        log: Called with progress messages while others are waited for.
         loader_file_format: In which format dlt hands over rows.
     """
 
@@ -129,7 +146,7 @@ class Warehouse(Protocol):
         ...
 
     def writing(self, *, create: bool = False) -> AbstractContextManager[Session]:
-        """Take one's turn at changing it, waiting for others first.
+        """Open it for changes, as the only writer; wait for other writers first.
 
         Args:
             create: Whether to make what it is in where there is none.
@@ -140,8 +157,8 @@ class Warehouse(Protocol):
         """
         ...
 
-    def turn(self, what: str, *, wait: float) -> AbstractContextManager[None]:
-        """Keep others, wherever they run as far as the destination reaches, from doing the same meanwhile.
+    def lock(self, what: str, *, wait: float) -> AbstractContextManager[None]:
+        """Hold a lock by name, against everyone whom the destination lets us lock out.
 
         Args:
             what: What is done, as an identifier.
@@ -172,5 +189,5 @@ class Warehouse(Protocol):
     def sync(self, pipeline: dlt.Pipeline) -> None:
         """Bring a pipeline up to the destination's state and schemas, where there are any."""
 
-    def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
+    def after_load(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Do, after a load and within its turn, what this destination needs: keys, leftovers of killed runs."""

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
+from cachet_dagster.source.dialect import quoted
 from cachet_dagster.source.endpoints import FILLED_BY
+from cachet_dagster.source.errors import first_line
 from cachet_dagster.source.tables import Table
 
 from .protocol import Session
@@ -79,20 +81,20 @@ def evaluate(expectation: Expectation, session: Session, table: Table, clock: da
         return replace(result, sql=session.text(result.sql)) if result.sql else result
     except session.errors as error:
         # The binder's message may repeat what is in the database.
-        reason = _plain(str(error).splitlines()[0], keep=" .:,")
+        reason = _plain(first_line(error), keep=" .:,")
         return CheckResult(False, f"It could not be checked: {reason[:200]}")
 
 
 def key_unique_and_not_null(session: Session, table: Table, _clock: datetime) -> CheckResult:
     """No two rows share a key, and none lacks it."""
     key, name = _key(table), session.table(table.name)
-    nulls = " OR ".join(f"{_quoted(column)} IS NULL" for column in table.key)
+    nulls = " OR ".join(f"{quoted(column)} IS NULL" for column in table.key)
     sql = f'SELECT {key}, count(*) AS "rows" FROM {name} GROUP BY {key} HAVING count(*) > 1 OR {nulls}'
     rows_in_all = _count(session, table)
     first = next(column for column in table.columns if column.name == table.key[0])
     # An observation's key is a time, but there are few of them.
     slices = max(1, math.ceil(rows_in_all / _SLICE_ROWS)) if first.data_type == "bigint" else 1
-    within = [f" WHERE abs({_quoted(first.name)}) % {slices} = {part}" for part in range(slices)]
+    within = [f" WHERE abs({quoted(first.name)}) % {slices} = {part}" for part in range(slices)]
     broken = _any(session, f"SELECT 1 AS broken FROM {name} WHERE {nulls}") or any(
         _any(session, f"SELECT 1 AS broken FROM {name}{where} GROUP BY {key} HAVING count(*) > 1")
         for where in (within if slices > 1 else [""])
@@ -116,7 +118,7 @@ def references_resolve(session: Session, table: Table, _clock: datetime) -> Chec
         if not session.columns(reference.table):
             notes.append(f"{reference.table} has not been loaded yet.")
             continue
-        column = _quoted(reference.column)
+        column = quoted(reference.column)
         parts.append(
             f"SELECT {_key(table)}, {column} AS missing_id, '{reference.table}' AS missing_from"
             f" FROM {session.table(table.name)} WHERE {column} IS NOT NULL"
@@ -169,7 +171,7 @@ def columns_as_declared(session: Session, table: Table, _clock: datetime) -> Che
     others = [name for name in held if name not in declared and not name.startswith("_dlt_")]
     if others:
         counts = session.execute(
-            f"SELECT {', '.join(f'count({_quoted(name)}) AS c{at}' for at, name in enumerate(others))}"
+            f"SELECT {', '.join(f'count({quoted(name)}) AS c{at}' for at, name in enumerate(others))}"
             f" FROM {session.table(table.name)}"
         ).fetchall()[0]
         others = [name for name, count in zip(others, counts, strict=True) if count]
@@ -177,7 +179,7 @@ def columns_as_declared(session: Session, table: Table, _clock: datetime) -> Che
         return CheckResult(True, f"{len(declared)} columns, as declared.")
     sql = " UNION ALL ".join(
         f"SELECT {_key(table)}, '{name.replace(chr(39), chr(39) * 2)}' AS \"column\""
-        f" FROM {session.table(table.name)} WHERE {_quoted(name)} IS NOT NULL"
+        f" FROM {session.table(table.name)} WHERE {quoted(name)} IS NOT NULL"
         for name in others
     )
     found, rows = _broken(session, sql, _key(table))
@@ -198,9 +200,9 @@ def codes_known(session: Session, table: Table, _clock: datetime) -> CheckResult
     """Codes are those that Cachet is known to use; a null is an answer."""
     coded = [column for column in table.columns if column.codes]
     sql = " UNION ALL ".join(
-        f"SELECT {_key(table)}, '{column.name}' AS \"column\", {_quoted(column.name)} AS code"
+        f"SELECT {_key(table)}, '{column.name}' AS \"column\", {quoted(column.name)} AS code"
         f" FROM {session.table(table.name)}"
-        f" WHERE {_quoted(column.name)} NOT IN ({', '.join(map(str, column.codes or {}))})"
+        f" WHERE {quoted(column.name)} NOT IN ({', '.join(map(str, column.codes or {}))})"
         for column in coded
     )
     found, rows = _broken(session, sql, _key(table))
@@ -221,8 +223,8 @@ def times_not_in_the_future(session: Session, table: Table, clock: datetime) -> 
     """What has happened did not happen after the server's clock, give or take `CLOCK_TOLERANCE`."""
     limit = (clock + CLOCK_TOLERANCE).astimezone(timezone.utc)
     sql = " UNION ALL ".join(
-        f"SELECT {_key(table)}, '{name}' AS \"column\", {_quoted(name)} AS at FROM {session.table(table.name)}"
-        f" WHERE {_quoted(name)} > TIMESTAMPTZ '{limit.isoformat(sep=' ', timespec='seconds')}'"
+        f"SELECT {_key(table)}, '{name}' AS \"column\", {quoted(name)} AS at FROM {session.table(table.name)}"
+        f" WHERE {quoted(name)} > TIMESTAMPTZ '{limit.isoformat(sep=' ', timespec='seconds')}'"
         for name in _past_columns(table)
     )
     found, rows = _broken(session, sql, _key(table))
@@ -317,11 +319,7 @@ def _n(number: int, noun: str) -> str:
 
 
 def _key(table: Table) -> str:
-    return ", ".join(map(_quoted, table.key))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return ", ".join(map(quoted, table.key))
 
 
 def _plain(text: str, keep: str = "") -> str:

@@ -27,7 +27,7 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
 from cachet_dagster.source.destinations import Strategy, check_libraries
-from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.source.errors import SettingsError, first_line
 
 from .busy import DatabaseBusy
 from .folder import run_folder
@@ -47,7 +47,7 @@ class SqlWarehouse:
         credentials: As dlt takes them; by default dlt finds them in its configuration.
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
-        log: Told in words what is waited for.
+        log: Called with progress messages while others are waited for.
 
     Raises:
         SettingsError: A name cannot be used.
@@ -100,7 +100,7 @@ class SqlWarehouse:
         with self._alone(self._beside("load")), self.reading() as session:
             yield session
 
-    def turn(self, what: str, *, wait: float) -> AbstractContextManager[None]:
+    def lock(self, what: str, *, wait: float) -> AbstractContextManager[None]:
         """Keep others on this machine from doing the same meanwhile."""
         return locked(self._beside(what), exclusive=True, wait=wait)
 
@@ -123,7 +123,7 @@ class SqlWarehouse:
         """Bring a pipeline up to the destination's state and schemas."""
         pipeline.sync_destination()
 
-    def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
+    def after_load(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Drop the run's staging dataset."""
         with pipeline.destination_client() as client, client.sql_client.with_staging_dataset():  # pyright: ignore
             if client.sql_client.has_dataset():  # pyright: ignore
@@ -257,10 +257,3 @@ def _fields(traces: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             yield from _fields(inner[0].traces, (*path, name))
         elif name != "local_dir":  # which dlt sets itself
             yield (*path, name)
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says first, short enough for a sentence."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[
-        :200
-    ]

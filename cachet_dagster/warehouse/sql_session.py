@@ -7,6 +7,7 @@ differs in nothing, the usual one, then writes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -19,6 +20,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from cachet_dagster.source.destinations import Strategy
 from cachet_dagster.source.dialect import in_dialect
+from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.rows import Row
 
 IDS_AT_ONCE = 10_000
@@ -70,6 +72,7 @@ class SqlSession:
         self.sql = sql
         self.dataset = dataset
         self.strategy = strategy
+        self.dialect = sql.capabilities.sqlglot_dialect or "duckdb"
 
     def __call__(self, table: str, sql: str) -> list[Row] | None:
         """Run SQL over one table; None where it does not exist."""
@@ -86,6 +89,18 @@ class SqlSession:
                 return Fetched([], [])
             names = [column[0].lower() for column in cursor.description]
             return Fetched(names, [tuple(map(_in_utc, row)) for row in cursor.fetchall()])
+
+    def run(self, sql: str) -> Sequence[tuple[Any, ...]]:
+        """Run one statement in the destination's own dialect and return its rows, if it has any."""
+        return [tuple(row) for row in self.sql.execute_sql(sql) or ()]
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Refuse: models are not built here."""
+        raise models_refused(self.strategy)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Refuse: models are not built here."""
+        raise models_refused(self.strategy)
 
     def text(self, sql: str) -> str:
         """Return SQL in the destination's dialect, with its names as dlt writes them there."""
@@ -157,6 +172,14 @@ class SqlSession:
         for start in range(0, max(1, len(numbers)), self.ids_at_once):
             listed = ", ".join(map(str, numbers[start : start + self.ids_at_once])) or "NULL"
             yield text.replace(str(_IDS), listed)
+
+
+def models_refused(strategy: Strategy) -> SettingsError:
+    """Return why models are not built in a destination."""
+    return SettingsError(
+        f"models of uptime and incidents are built in DuckDB and PostgreSQL, not in {strategy.title}",
+        "Set {destination} to one of these for models and reports; the tables are loaded all the same.",
+    )
 
 
 def _in_utc(value: Any) -> Any:

@@ -14,11 +14,11 @@ import duckdb
 from pydantic import SecretStr
 
 from cachet_dagster.analytics.build import build_models
-from cachet_dagster.analytics.engines import DuckDBEngine
 from cachet_dagster.analytics.history import Observation, history_rows, read_history, rights_of
 from cachet_dagster.analytics.model_settings import ModelSettings
 from cachet_dagster.source import ENDPOINTS, CachetError, CachetReader, CachetSettings, stored_tables
 from cachet_dagster.source.stored import read_stored
+from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 
 from .pages import DATASET, Row, arrow
 
@@ -100,7 +100,7 @@ class Loads:
 
     def build(self, **settings: Any) -> None:
         """Build the models over what was loaded."""
-        build_models(DuckDBEngine(self.connection), DATASET, settings=ModelSettings(**settings))
+        build_models(DuckDBSession(self.connection, DATASET), DATASET, settings=ModelSettings(**settings))
 
     def rows(self, sql: str) -> list[Row]:
         """Return what a query over `analytics.` and `source.` finds."""

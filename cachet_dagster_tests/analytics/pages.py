@@ -14,9 +14,9 @@ import duckdb
 import pyarrow as pa
 
 from cachet_dagster.analytics.build import Built, build_models
-from cachet_dagster.analytics.engines import DuckDBEngine
 from cachet_dagster.analytics.model_settings import ModelSettings
 from cachet_dagster.analytics.model_sql import SOURCES
+from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 
 Row = dict[str, Any]
 Rows = Mapping[str, Sequence[Row]]
@@ -77,7 +77,7 @@ class Models:
     def build(self, *, sql: Mapping[str, str] | None = None, **settings: Any) -> Built:
         """Build them, again."""
         return build_models(
-            DuckDBEngine(self.connection), DATASET, settings=ModelSettings(**settings), sql=sql
+            DuckDBSession(self.connection, DATASET), DATASET, settings=ModelSettings(**settings), sql=sql
         )
 
     def rows(self, sql: str) -> list[Row]:

@@ -11,7 +11,7 @@ from cachet_dagster.analytics import HISTORY
 from cachet_dagster.analytics.history import history_resources, read_history
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import CachetReader, CachetSettings
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 from cachet_dagster.warehouse.load import load
 
 from .loads import Clock, Failing, Loads
@@ -227,7 +227,7 @@ def test_an_incident_its_links_and_a_schedule_leave_a_trace_of_each_change(serve
 def test_dlt_loads_history_beside_the_tables_and_the_next_load_goes_on_from_it(
     server, world, clock, tmp_path
 ):
-    database = Database(tmp_path / "cachet.duckdb")
+    database = DuckDBWarehouse(tmp_path / "cachet.duckdb")
     loaded: list[set[str]] = []
 
     def load_history() -> None:

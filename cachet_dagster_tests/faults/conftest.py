@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cachet_dagster.demo import DemoServer, World
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 
 from .certificates import Authority
 from .loading import load_once, settings
@@ -43,17 +43,17 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, _own_dlt_folder: None) -> P
     """Return a database that was loaded when everything was well."""
     path = tmp_path_factory.mktemp("loaded") / "cachet.duckdb"
     with DemoServer(a_world()) as demo, FaultServer(demo) as server:
-        errors = load_once(settings(server.url), Database(path), LOADED)
+        errors = load_once(settings(server.url), DuckDBWarehouse(path), LOADED)
     assert errors == {}
     return path
 
 
 @pytest.fixture
-def database(loaded: Path, tmp_path: Path) -> Database:
+def database(loaded: Path, tmp_path: Path) -> DuckDBWarehouse:
     """Return a copy of the loaded database."""
     path = tmp_path / loaded.name
     path.write_bytes(loaded.read_bytes())
-    return Database(path, wait=5)
+    return DuckDBWarehouse(path, wait=5)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cachet_dagster.demo import DEMO_TOKEN, World
 from cachet_dagster.source import ENDPOINTS, TABLES, CachetError, CachetReader, CachetSettings, table_resource
 from cachet_dagster.source import stored_tables as tables_to_look_at
 from cachet_dagster.source.stored import read_stored
-from cachet_dagster.warehouse import Database, load
+from cachet_dagster.warehouse import DuckDBWarehouse, load
 from cachet_dagster.warehouse.points import PointsLoad
 
 Rows = list[dict[str, Any]]
@@ -38,7 +38,7 @@ def settings(url: str, **other: Any) -> CachetSettings:
     return CachetSettings(base_url=url, **{**bounds, **other})
 
 
-def load_once(how: CachetSettings, database: Database, names: Sequence[str]) -> dict[str, CachetError]:
+def load_once(how: CachetSettings, database: DuckDBWarehouse, names: Sequence[str]) -> dict[str, CachetError]:
     """Load the named endpoints, and return the errors of those that failed.
 
     Raises:
@@ -68,7 +68,7 @@ def load_once(how: CachetSettings, database: Database, names: Sequence[str]) -> 
     return errors
 
 
-def contents(database: Database, tables: Iterable[str] = TABLES) -> dict[str, Rows]:
+def contents(database: DuckDBWarehouse, tables: Iterable[str] = TABLES) -> dict[str, Rows]:
     """Return whole tables as they are in the file, dlt's own columns included; a missing table has no rows."""
     with database.reading() as opened:
         query = opened
@@ -110,7 +110,7 @@ def truth(world: World, tables: Iterable[str]) -> dict[str, Rows]:
     }
 
 
-def differences(database: Database, wanted: dict[str, Rows]) -> list[str]:
+def differences(database: DuckDBWarehouse, wanted: dict[str, Rows]) -> list[str]:
     """Return in words where tables differ from what is wanted of them; nothing where they do not."""
     stored = contents(database, wanted)
     found = []

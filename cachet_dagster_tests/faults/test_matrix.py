@@ -13,7 +13,7 @@ import pytest
 
 from cachet_dagster.demo import DEMO_TOKEN, DemoServer
 from cachet_dagster.source import CachetError
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 
 from .certificates import Authority
 from .loading import contents, differences, load_once, settings, tables_of, truth
@@ -50,7 +50,7 @@ def of_each_kind_one() -> Iterator[Any]:
 )
 def test_a_fault_keeps_its_promise(
     case: Case,
-    database: Database,
+    database: DuckDBWarehouse,
     demo: DemoServer,
     server: FaultServer,
     other: FaultServer,

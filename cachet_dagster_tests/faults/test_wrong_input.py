@@ -11,7 +11,7 @@ from cachet_dagster.demo import DEMO_TOKEN, DemoServer
 from cachet_dagster.source import CachetError, CachetSettings
 from cachet_dagster.source.points.read import read_points
 from cachet_dagster.source.reader import CachetReader
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 
 from .certificates import Authority
 from .loading import contents, differences, load_once, settings, truth
@@ -20,7 +20,7 @@ from .server import HTML, FaultServer, says
 NAMES = ("components_groups", "subscribers")
 
 
-def refusal(how: CachetSettings, database: Database, names: Sequence[str] = NAMES) -> str:
+def refusal(how: CachetSettings, database: DuckDBWarehouse, names: Sequence[str] = NAMES) -> str:
     """Return what a load says that must not change anything."""
     before = contents(database)
     with pytest.raises(CachetError) as raised:
@@ -29,14 +29,14 @@ def refusal(how: CachetSettings, database: Database, names: Sequence[str] = NAME
     return str(raised.value)
 
 
-def test_no_such_host(database: Database) -> None:
+def test_no_such_host(database: DuckDBWarehouse) -> None:
     assert refusal(settings("http://status.invalid"), database) == (
         "there is no host status.invalid; asked 3 times at http://status.invalid. No table was changed. "
         "Check CACHET_BASE_URL, or this machine's name resolution."
     )
 
 
-def test_connection_refused(database: Database) -> None:
+def test_connection_refused(database: DuckDBWarehouse) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -49,7 +49,7 @@ def test_connection_refused(database: Database) -> None:
     )
 
 
-def test_tls_failure(database: Database, demo: DemoServer, authority: Authority) -> None:
+def test_tls_failure(database: DuckDBWarehouse, demo: DemoServer, authority: Authority) -> None:
     with FaultServer(demo, authority.serve()) as server:
         said = refusal(settings(server.url), database)
 
@@ -59,7 +59,7 @@ def test_tls_failure(database: Database, demo: DemoServer, authority: Authority)
     )
 
 
-def test_a_ca_bundle_without_certificates(database: Database, authority: Authority) -> None:
+def test_a_ca_bundle_without_certificates(database: DuckDBWarehouse, authority: Authority) -> None:
     empty = authority.folder / "empty.pem"
     empty.write_text("no certificate")
 
@@ -69,7 +69,7 @@ def test_a_ca_bundle_without_certificates(database: Database, authority: Authori
     )
 
 
-def test_a_page_that_is_not_cachet(database: Database, server: FaultServer) -> None:
+def test_a_page_that_is_not_cachet(database: DuckDBWarehouse, server: FaultServer) -> None:
     server.misbehave(says(200, HTML, "text/html"), "*")
 
     said = refusal(settings(server.url), database)
@@ -80,7 +80,7 @@ def test_a_page_that_is_not_cachet(database: Database, server: FaultServer) -> N
     assert said.endswith("No table was changed. Set CACHET_BASE_URL to the status page's address.")
 
 
-def test_another_json_api(database: Database, server: FaultServer) -> None:
+def test_another_json_api(database: DuckDBWarehouse, server: FaultServer) -> None:
     server.misbehave(says(200, {"hello": "world"}, "application/json"), "*")
 
     assert refusal(settings(server.url), database) == (
@@ -89,7 +89,7 @@ def test_another_json_api(database: Database, server: FaultServer) -> None:
     )
 
 
-def test_http_where_the_page_has_moved_to_https(database: Database, server: FaultServer) -> None:
+def test_http_where_the_page_has_moved_to_https(database: DuckDBWarehouse, server: FaultServer) -> None:
     server.misbehave(says(301, Location=f"https://127.0.0.1:{server.port}/api/version"), "*")
 
     said = refusal(settings(server.url), database)
@@ -98,7 +98,7 @@ def test_http_where_the_page_has_moved_to_https(database: Database, server: Faul
     assert said.endswith("If that is your status page, set CACHET_BASE_URL to it.")
 
 
-def test_api_disabled(database: Database, demo: DemoServer) -> None:
+def test_api_disabled(database: DuckDBWarehouse, demo: DemoServer) -> None:
     demo.settings.disabled = True
 
     assert refusal(settings(demo.url), database) == (
@@ -107,7 +107,7 @@ def test_api_disabled(database: Database, demo: DemoServer) -> None:
     )
 
 
-def test_api_protected_and_no_token(database: Database, demo: DemoServer) -> None:
+def test_api_protected_and_no_token(database: DuckDBWarehouse, demo: DemoServer) -> None:
     demo.settings.protected = True
 
     assert refusal(settings(demo.url, api_key=None), database) == (
@@ -115,7 +115,7 @@ def test_api_protected_and_no_token(database: Database, demo: DemoServer) -> Non
     )
 
 
-def test_api_protected_and_a_bad_token(database: Database, demo: DemoServer) -> None:
+def test_api_protected_and_a_bad_token(database: DuckDBWarehouse, demo: DemoServer) -> None:
     demo.settings.protected = True
 
     assert refusal(settings(demo.url, api_key="1|expired"), database) == (
@@ -124,7 +124,7 @@ def test_api_protected_and_a_bad_token(database: Database, demo: DemoServer) -> 
     )
 
 
-def test_a_bad_token_that_cachet_treats_as_a_guest(database: Database, demo: DemoServer) -> None:
+def test_a_bad_token_that_cachet_treats_as_a_guest(database: DuckDBWarehouse, demo: DemoServer) -> None:
     for names in (NAMES, ["components_groups"]):
         assert refusal(settings(demo.url, api_key="1|expired"), database, names) == (
             "the server does not know the API token and would answer as to a guest, without hidden rows. "
@@ -133,7 +133,7 @@ def test_a_bad_token_that_cachet_treats_as_a_guest(database: Database, demo: Dem
         )
 
 
-def test_a_token_without_the_ability_for_subscribers(database: Database, demo: DemoServer) -> None:
+def test_a_token_without_the_ability_for_subscribers(database: DuckDBWarehouse, demo: DemoServer) -> None:
     demo.settings.tokens = {DEMO_TOKEN: frozenset()}
     before = contents(database, ["subscribers"])
     demo.world.add("component_groups", name="Came meanwhile")
@@ -149,7 +149,7 @@ def test_a_token_without_the_ability_for_subscribers(database: Database, demo: D
 
 
 def test_rows_that_a_token_in_doubt_does_not_show_are_kept(
-    database: Database, demo: DemoServer, server: FaultServer
+    database: DuckDBWarehouse, demo: DemoServer, server: FaultServer
 ) -> None:
     hidden = demo.world.add("component_groups", name="Hidden", visible=0)
     load_once(settings(server.url), database, NAMES)
@@ -183,7 +183,7 @@ def test_a_malformed_url() -> None:
         )
 
 
-def test_a_metric_id_that_does_not_exist(database: Database, demo: DemoServer) -> None:
+def test_a_metric_id_that_does_not_exist(database: DuckDBWarehouse, demo: DemoServer) -> None:
     before = contents(database)
 
     batches = list(read_points(CachetReader(settings(demo.url)), [99], {}))

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from cachet_dagster.analytics.build import build_models
-from cachet_dagster.analytics.engines import DuckDBEngine
 from cachet_dagster.analytics.model_settings import ModelSettings
+from cachet_dagster.warehouse.duckdb_session import DuckDBSession
 from cachet_dagster_tests.analytics.pages import DATASET, arrow
 from cachet_dagster_tests.cli.commands import PROJECT
 from cachet_dagster_tests.truth import RECORDED_AT, tables
@@ -28,7 +28,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name, rows in tables("admin").items():
             connection.register("given", arrow(name, rows))
             connection.execute(f'CREATE TABLE {DATASET}."{name}" AS SELECT * FROM given')
-        build_models(DuckDBEngine(connection), DATASET, settings=ModelSettings(as_of=RECORDED_AT))
+        build_models(DuckDBSession(connection, DATASET), DATASET, settings=ModelSettings(as_of=RECORDED_AT))
     monkeypatch.setenv("CACHET_DATABASE", str(path))
     return path
 

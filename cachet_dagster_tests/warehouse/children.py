@@ -30,7 +30,7 @@ from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.partitions import metric_keys
 from cachet_dagster.status_page.points_asset import points_asset
 from cachet_dagster.status_page.tables_asset import tables_asset
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 from cachet_dagster.warehouse.points import PointsLoad
 
 # What a run imports late is imported here, once for all processes.
@@ -108,7 +108,7 @@ def load_all(database: Path, url: str, times: int = 1, *, checks: bool = False) 
 def load_points(database: Path, url: str, step_rows: int, *metric_ids: int) -> int:
     """Load points in steps of so many rows, and return how many are new."""
     settings = CachetSettings(base_url=url, api_key=DEMO_TOKEN)
-    load = PointsLoad(settings, Database(database), lambda _: None, step_rows=step_rows)
+    load = PointsLoad(settings, DuckDBWarehouse(database), lambda _: None, step_rows=step_rows)
     new = 0
     for done in load.run(metric_ids):
         if done.error:
@@ -125,7 +125,7 @@ def look(database: Path, until: Path) -> int:
     """
     seen, highest = 0, 0
     while not until.exists():
-        with Database(database).reading() as opened:
+        with DuckDBWarehouse(database).reading() as opened:
             found = opened("metric_points", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM {table}")
         if found:
             assert found[0]["n"] == found[0]["ids"] >= highest

@@ -8,7 +8,7 @@ import duckdb
 
 from cachet_dagster.demo import World
 from cachet_dagster.source import FILLED_BY, TABLES
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 from cachet_dagster.warehouse.names import DATASET
 
 REPLACED = [name for name in TABLES if FILLED_BY[name].kind.has_ids]
@@ -18,7 +18,7 @@ REPLACED = [name for name in TABLES if FILLED_BY[name].kind.has_ids]
 def differences(found: Path, truth: Path, table: str) -> int:
     """Return how many rows of a table are in one database only, its declared columns compared."""
     columns = ", ".join(f'"{column.name}"' for column in TABLES[table].columns)
-    with Database(found).reading() as opened:
+    with DuckDBWarehouse(found).reading() as opened:
         assert found.exists(), "there is no database"
         opened.execute(f"ATTACH '{truth}' AS truth (READ_ONLY)")
         this, that = f'"{DATASET}"."{table}"', f'truth."{DATASET}"."{table}"'
@@ -32,14 +32,14 @@ def differences(found: Path, truth: Path, table: str) -> int:
 
 def rows(database: Path, table: str) -> int:
     """Return how many rows a table has; 0 where there is none."""
-    with Database(database).reading() as opened:
+    with DuckDBWarehouse(database).reading() as opened:
         found = opened(table, "SELECT count(*) AS n FROM {table}")
     return found[0]["n"] if found else 0
 
 
 def wrong_points(database: Path, world: World, *, whole: bool = True) -> int:
     """Return how many points are not the server's, each once, `whole` or from the first one on without a gap."""
-    with Database(database).reading() as opened:
+    with DuckDBWarehouse(database).reading() as opened:
         try:
             found = _points(opened.connection)
         except duckdb.CatalogException:

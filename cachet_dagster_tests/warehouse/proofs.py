@@ -27,7 +27,7 @@ from cachet_dagster.source import (
     table_resource,
 )
 from cachet_dagster.source.stored import read_stored
-from cachet_dagster.warehouse import Database, load
+from cachet_dagster.warehouse import DuckDBWarehouse, load
 from cachet_dagster.warehouse.points import PointsLoad
 
 from .children import Child, load_all, load_points, load_tables, look
@@ -247,7 +247,7 @@ def many_processes(folder: Path, processes: int, *, times: int = 1, readers: int
 def many_syncs(folder: Path, syncs: int, *, warm: int, keep_loads: int = 20) -> dict[str, float]:
     """Load a page that moves on by 20 minutes each time, and measure what grows from the `warm`-th sync on."""
     now = [datetime(2026, 3, 1, tzinfo=timezone.utc)]
-    database = Database(folder / "cachet.duckdb", keep_loads=keep_loads)
+    database = DuckDBWarehouse(folder / "cachet.duckdb", keep_loads=keep_loads)
     measured: dict[str, float] = {}
     with DemoServer(partial(living_world, 1), clock=lambda: now[0], me=True) as server:
         settings = CachetSettings(base_url=server.url, api_key=DEMO_TOKEN)
@@ -264,7 +264,7 @@ def many_syncs(folder: Path, syncs: int, *, warm: int, keep_loads: int = 20) -> 
     return {"syncs": syncs, **measured, **grown, "differences": _living_differences(database, truth)}
 
 
-def sync(settings: CachetSettings, database: Database) -> None:
+def sync(settings: CachetSettings, database: DuckDBWarehouse) -> None:
     """Do what the ops do, without Dagster, whose events would be what grows."""
     endpoints = [endpoint for endpoint in ENDPOINTS.values() if not endpoint.kind.per_metric]
     database.probe()
@@ -288,7 +288,7 @@ def sync(settings: CachetSettings, database: Database) -> None:
             raise done.error
 
 
-def _measured(database: Database) -> dict[str, float]:
+def _measured(database: DuckDBWarehouse) -> dict[str, float]:
     gc.collect()
     with database.reading() as opened:
         query = opened
@@ -317,7 +317,7 @@ def _resident() -> int:
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
-def _living_differences(database: Database, truth: World) -> int:
+def _living_differences(database: DuckDBWarehouse, truth: World) -> int:
     """Return how many rows of the moving page's tables are not the page's; its points are never removed here."""
     wrong = 0
     with database.reading() as opened:

@@ -9,7 +9,7 @@ import pytest
 
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.source import TABLES, table_resource
-from cachet_dagster.warehouse import Database, LoadFailed, load
+from cachet_dagster.warehouse import DuckDBWarehouse, LoadFailed, load
 
 from .children import Child, load_tables
 from .comparing import REPLACED, differences, rows
@@ -82,7 +82,7 @@ def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_load(tmp_path: P
     (left / "rows.parquet").write_bytes(b"...")
 
     load(
-        Database(tmp_path / "cachet.duckdb"),
+        DuckDBWarehouse(tmp_path / "cachet.duckdb"),
         [table_resource(TABLES["components_groups"], lambda: [{"id": 1}])],
     )
 
@@ -90,7 +90,7 @@ def test_a_folder_that_a_killed_run_left_is_removed_by_the_next_load(tmp_path: P
 
 
 def test_a_table_that_cannot_be_filled_is_not_emptied_either(tmp_path: Path) -> None:
-    database = Database(tmp_path / "cachet.duckdb")
+    database = DuckDBWarehouse(tmp_path / "cachet.duckdb")
     link = {"incident_id": 1, "component_id": 1, "component_name": "kept"}
     load(database, [table_resource(TABLES["incident_components"], lambda: [link])])
     with database.writing() as connection:

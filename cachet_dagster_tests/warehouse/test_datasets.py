@@ -11,14 +11,14 @@ from cachet_dagster.demo import DEMO_TOKEN, DemoServer, World
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.settings import CachetSettings
-from cachet_dagster.warehouse import Database
+from cachet_dagster.warehouse import DuckDBWarehouse
 from cachet_dagster.warehouse.points import PointsLoad
 
 from .places import check_table
 from .proofs import sync
 
 
-def counts(database: Database) -> dict[str, int]:
+def counts(database: DuckDBWarehouse) -> dict[str, int]:
     with database.reading() as opened:
         query = opened
         found = {table: query(table, "SELECT count(*) AS n FROM {table}") for table in TABLES}
@@ -27,7 +27,7 @@ def counts(database: Database) -> dict[str, int]:
 
 def test_two_pages_are_loaded_into_one_file_and_keep_out_of_each_others_dataset(tmp_path: Path) -> None:
     first, second = (
-        Database(tmp_path / "cachet.duckdb", dataset=f"{page}_data", pipeline_name=f"{page}_pipeline")
+        DuckDBWarehouse(tmp_path / "cachet.duckdb", dataset=f"{page}_data", pipeline_name=f"{page}_pipeline")
         for page in ("first", "second")
     )
     small = World.generate(incidents=3, components=2, metrics=2, points=5)
@@ -84,9 +84,9 @@ def test_a_name_that_dlt_would_write_differently_is_refused_with_what_to_do(
 ) -> None:
     for what in ("dataset", "pipeline_name"):
         with pytest.raises(SettingsError, match=r"name .* cannot be used.*lower-case letters"):
-            Database(tmp_path / "cachet.duckdb", **{what: name})
+            DuckDBWarehouse(tmp_path / "cachet.duckdb", **{what: name})
 
 
 def test_a_dataset_named_as_its_file_is_refused_since_duckdb_takes_one_for_the_other(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="another name"):
-        Database(tmp_path / "status.duckdb", dataset="status")
+        DuckDBWarehouse(tmp_path / "status.duckdb", dataset="status")

@@ -12,7 +12,7 @@ from dlt.common.pipeline import get_dlt_pipelines_dir
 
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.source import TABLES, table_resource
-from cachet_dagster.warehouse import Database, load
+from cachet_dagster.warehouse import DuckDBWarehouse, load
 
 from .children import load_tables
 
@@ -73,13 +73,13 @@ def test_what_is_published_is_the_last_load_and_nothing_beside_it(loaded: Path) 
 def test_nothing_of_a_load_lies_beside_the_database_or_in_it_twice(loaded: Path) -> None:
     beside = {path.name for path in loaded.parent.iterdir()}
     assert beside <= {"cachet.duckdb", "cachet.duckdb.lock", "cachet.duckdb.cachet_metric_id.lock"}
-    with Database(loaded).reading() as opened:
+    with DuckDBWarehouse(loaded).reading() as opened:
         schemas = opened.execute("SELECT DISTINCT schema_name FROM duckdb_tables()").fetchall()
     assert schemas == [("cachet_data",)]
 
 
 def test_the_oldest_records_of_loads_go_and_dlt_still_finds_its_state(tmp_path: Path) -> None:
-    database = Database(tmp_path / "cachet.duckdb", keep_loads=2)
+    database = DuckDBWarehouse(tmp_path / "cachet.duckdb", keep_loads=2)
     for number in range(5):
         load(database, [table_resource(TABLES["components_groups"], lambda number=number: [{"id": number}])])
 

@@ -121,15 +121,6 @@ def test_a_load_replaces_what_was_published_though_dlt_has_read_it_since(
     assert WARNING not in caplog.text
 
 
-def test_what_an_earlier_version_published_without_a_mark_is_replaced_too(name: str, tmp_path: Path) -> None:
-    load_and_publish(name, tmp_path / "ours", "first")
-    (published(name) / "published-by-cachet_dagster").unlink()
-
-    load_and_publish(name, tmp_path / "ours", "second")
-
-    assert "second" in dlt.attach(name).default_schema.tables
-
-
 def test_a_folder_that_cannot_be_written_only_warns(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,4 +1,4 @@
-"""How points get into PostgreSQL: merged on their key, whether or not it is unique there."""
+"""What PostgreSQL does by itself: unique keys, and rows compared with those that are stored."""
 
 from __future__ import annotations
 
@@ -64,17 +64,6 @@ def test_a_table_whose_key_was_not_unique_is_merged_as_before(place: Place) -> N
     load_points(place, (1, 1.5), (3, 3.0))
 
     assert points(place) == [(1, 1.5), (1, 1.5), (2, 2.0), (3, 3.0)]
-
-
-def test_an_index_of_the_keys_name_that_is_not_unique_is_no_proof_that_a_point_is_new(place: Place) -> None:
-    load_points(place, (1, 1.0), (2, 2.0))
-    with place.warehouse().writing() as session:
-        session.execute("DROP INDEX cachet_data.metric_points_key")
-        session.execute(f"CREATE INDEX metric_points_key ON {session.table('metric_points')} (id)")
-
-    load_points(place, (1, 1.5), (3, 3.0))
-
-    assert points(place) == [(1, 1.5), (2, 2.0), (3, 3.0)]
 
 
 def test_points_are_compared_with_those_stored_whether_their_ids_are_close_together_or_far_apart(

@@ -16,8 +16,7 @@ import pytest
 
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.source.errors import SettingsError
-from cachet_dagster.warehouse import Database
-from cachet_dagster.warehouse.database import DatabaseBusy
+from cachet_dagster.warehouse import DatabaseBusy, DuckDBWarehouse
 from cachet_dagster.warehouse.folder import run_folder
 from cachet_dagster_tests.status_page.dagster_runs import Project, failure
 
@@ -74,14 +73,14 @@ def test_a_foreign_holder_that_lets_go_in_time_costs_only_the_wait(existing: Pat
             said.append(message)
             until.touch()
 
-        Database(existing, wait=20, log=log).probe()
+        DuckDBWarehouse(existing, wait=20, log=log).probe()
 
     assert said == [f"waiting for process {holder.process.pid}, which holds {existing}"]
 
 
 def test_nobody_gets_at_the_file_between_two_steps_of_writing(existing: Path, tmp_path: Path) -> None:
     with (
-        Database(existing).writing(),
+        DuckDBWarehouse(existing).writing(),
         pytest.raises(AssertionError, match="the holder ended"),
         foreign_holder(existing, tmp_path),
     ):
@@ -93,7 +92,7 @@ def test_a_file_that_this_very_process_holds_is_said_to_be_so(existing: Path) ->
         duckdb.connect(str(existing), read_only=True),
         pytest.raises(DatabaseBusy, match="this process itself"),
     ):
-        Database(existing, wait=0).probe()
+        DuckDBWarehouse(existing, wait=0).probe()
 
 
 def test_readers_share_and_a_writer_waits_for_them_and_they_for_it(existing: Path) -> None:
@@ -104,12 +103,12 @@ def test_readers_share_and_a_writer_waits_for_them_and_they_for_it(existing: Pat
         said.append(message)
         waits.set()
 
-    database = Database(existing, wait=30, log=log)
+    database = DuckDBWarehouse(existing, wait=30, log=log)
     with database.reading() as first, database.reading() as second:
         assert first is not None
         assert second is not None
         with pytest.raises(DatabaseBusy, match="another run held the database"):
-            Database(existing, wait=0.1).probe()
+            DuckDBWarehouse(existing, wait=0.1).probe()
     written = threading.Event()
 
     def write() -> None:
@@ -129,7 +128,7 @@ def test_readers_share_and_a_writer_waits_for_them_and_they_for_it(existing: Pat
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:
-    database = Database(tmp_path / "cachet.duckdb")
+    database = DuckDBWarehouse(tmp_path / "cachet.duckdb")
 
     database.probe()
     with database.reading() as opened:
@@ -142,7 +141,7 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_cut_off_while_it_was_made_is_made_again(tmp_path: Path) -> None:
-    database = Database(tmp_path / "cachet.duckdb")
+    database = DuckDBWarehouse(tmp_path / "cachet.duckdb")
     (tmp_path / "cachet.duckdb.new").write_bytes(b"\0" * 100)
 
     with database.writing(create=True) as connection:
@@ -177,7 +176,7 @@ def test_a_file_of_another_kind_is_refused_in_words_and_left_as_it_is(
     path.write_bytes(content)
 
     with pytest.raises(SettingsError, match=said) as error:
-        Database(path).probe()
+        DuckDBWarehouse(path).probe()
 
     assert "CACHET_DATABASE" in str(error.value)
     assert path.read_bytes() == content
@@ -206,32 +205,32 @@ def test_a_place_that_cannot_be_written_is_named_before_a_request_is_spent(as_no
         pass
     path.chmod(0o444)
     with pytest.raises(SettingsError, match="cannot be opened"):
-        Database(path).probe()
+        DuckDBWarehouse(path).probe()
 
     path.chmod(0o000)
     with pytest.raises(SettingsError, match=r"cannot be read \(Permission denied\)"):
-        Database(path).probe()
+        DuckDBWarehouse(path).probe()
 
     path.unlink()
     as_nobody.chmod(0o555)
     with pytest.raises(SettingsError, match=r"cannot be written \(Permission denied\)"):
-        Database(path).probe()
+        DuckDBWarehouse(path).probe()
 
     as_nobody.chmod(0o000)
     with pytest.raises(SettingsError, match="Permission denied"):
-        Database(path).probe()
+        DuckDBWarehouse(path).probe()
 
 
 @pytest.mark.parametrize("name", ["cachet.db", "cachet", "my pages.duckdb", ".duckdb"])
 def test_a_name_that_dlt_could_not_find_again_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=r"ends in \.duckdb"):
-        Database(tmp_path / name)
+        DuckDBWarehouse(tmp_path / name)
 
 
 def test_a_folder_in_the_databases_place_or_none_around_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cachet.duckdb").mkdir()
     with pytest.raises(SettingsError, match="is a folder"):
-        Database(tmp_path / "cachet.duckdb")
+        DuckDBWarehouse(tmp_path / "cachet.duckdb")
 
     with pytest.raises(SettingsError, match=r"cannot be written \(No such file or directory\)"):
-        Database(tmp_path / "absent" / "cachet.duckdb").probe()
+        DuckDBWarehouse(tmp_path / "absent" / "cachet.duckdb").probe()

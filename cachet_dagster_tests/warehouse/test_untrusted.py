@@ -9,7 +9,7 @@ import duckdb
 from cachet_dagster.analytics import HISTORY
 from cachet_dagster.demo import DemoServer, World
 from cachet_dagster.source import TABLES
-from cachet_dagster.warehouse.identity import IDENTITY
+from cachet_dagster.source.identity import IDENTITY
 
 from .children import load_all, load_tables
 

@@ -1,4 +1,4 @@
-"""Whether a table holds given rows already, row by row: what it holds need not be loaded again.
+"""Compares a table with given rows, row by row: equal ones need not be loaded again.
 
 Where the two sides cannot be told to be the same, they count as different, which costs a load and no more.
 """
@@ -16,7 +16,7 @@ from cachet_dagster.source.tables import Table
 from .protocol import Session
 
 
-def holds(session: Session, table: Table, rows: Sequence[Row]) -> bool:
+def table_equals(session: Session, table: Table, rows: Sequence[Row]) -> bool:
     """Return whether a table has all its columns, and these rows and no others.
 
     Args:

@@ -19,7 +19,8 @@ import duckdb
 from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.typing import TLoaderFileFormat
 
-from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.source.dialect import literal
+from cachet_dagster.source.errors import SettingsError, first_line
 
 from .busy import DatabaseBusy
 from .duckdb_session import DuckDBSession
@@ -29,7 +30,7 @@ from .names import DATASET, PIPELINE, checked_name
 from .protocol import Session
 
 
-class Database:
+class DuckDBWarehouse:
     """One dataset in a DuckDB file, which may hold several (see `Warehouse`).
 
     Args:
@@ -38,7 +39,7 @@ class Database:
         pipeline_name: The dlt pipeline, whose folder dlt's own commands look for.
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
-        log: Told in words what is waited for.
+        log: Called with progress messages while others are waited for.
 
     Raises:
         SettingsError: No database can be there.
@@ -134,7 +135,7 @@ class Database:
             except OSError as error:
                 raise self._unwritable(_reason(error)) from error
 
-    def turn(self, what: str, *, wait: float) -> AbstractContextManager[None]:
+    def lock(self, what: str, *, wait: float) -> AbstractContextManager[None]:
         """Keep others who know this file, on this machine, from doing the same meanwhile."""
         return locked(self.path.with_name(f"{self.path.name}.{what}"), exclusive=True, wait=wait)
 
@@ -169,7 +170,7 @@ class Database:
         if self.path.exists():
             pipeline.sync_destination()
 
-    def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
+    def after_load(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Drop the staging dataset: a second copy of the rows."""
         session.execute(f'DROP SCHEMA IF EXISTS "{self.dataset}_staging" CASCADE')
 
@@ -198,12 +199,14 @@ class Database:
         new = self.path.with_name(f"{self.path.name}.new")
         try:
             new.unlink(missing_ok=True)
-            duckdb.connect(str(new)).close()
+            with duckdb.connect(":memory:") as connection:
+                # DuckDB 2's own format can be opened by no earlier client, and this one by all from 1.0 on.
+                connection.execute(f"ATTACH {literal(str(new))} (STORAGE_VERSION 'v1.0.0')")
             new.replace(self.path)
         except (OSError, duckdb.Error) as error:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
-            raise self._unwritable(_first_line(error)) from error
+            raise self._unwritable(first_line(error)) from error
 
     def _open(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         told = False
@@ -215,7 +218,7 @@ class Database:
                 who = _holder(error)
                 if who is None:
                     raise SettingsError(
-                        f"the database {self.path} cannot be opened ({_first_line(error)})",
+                        f"the database {self.path} cannot be opened ({first_line(error)})",
                         "Check its permissions, or set {database} to another path.",
                     ) from error
                 if time.monotonic() >= deadline:
@@ -257,7 +260,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def _translated(database: Database, lock: Any) -> Iterator[None]:
+def _translated(database: DuckDBWarehouse, lock: Any) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(lock)
@@ -284,7 +287,3 @@ def _holder(error: Exception) -> str | None:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]

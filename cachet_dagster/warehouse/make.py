@@ -8,7 +8,7 @@ from typing import Any
 
 from cachet_dagster.source.destinations import check_libraries, strategy_for
 
-from .database import Database
+from .duckdb_warehouse import DuckDBWarehouse
 from .names import DATASET, PIPELINE
 from .protocol import Warehouse
 
@@ -35,7 +35,7 @@ def make_warehouse(
             ignores them, and files take their address (`bucket_url`).
         wait: Seconds to wait for others at most.
         keep_loads: How many of dlt's records of loads to keep in it.
-        log: Told in words what is waited for.
+        log: Called with progress messages while others are waited for.
 
     Raises:
         SettingsError: There is no such destination, a name cannot be used, or a library is missing.
@@ -49,14 +49,14 @@ def make_warehouse(
         "log": log,
     }
     if strategy.name == "duckdb":
-        return Database(database, **common)
+        return DuckDBWarehouse(database, **common)
     if strategy.name == "postgres":
         from .postgres import PostgresWarehouse
 
         return PostgresWarehouse(strategy, credentials=credentials, **common)
     if strategy.table_format:
         check_libraries(strategy)
-        from .delta import DeltaWarehouse
+        from .delta_warehouse import DeltaWarehouse
 
         return DeltaWarehouse(strategy, credentials=credentials, **common)
     from .sql import SqlWarehouse

@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 import dlt
 from dlt.extract import DltResource
 
-from cachet_dagster.source.errors import CachetError
-from cachet_dagster.source.rows import Query
-from cachet_dagster.source.tables import Column, Table
+from .errors import CachetError
+from .rows import Query
+from .tables import Column, Table
 
 IDENTITY = Table(
     "cachet_page",

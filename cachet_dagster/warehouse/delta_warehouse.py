@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from dlt.common.destination import TDestinationReferenceArg
 
 from cachet_dagster.source import TABLES
 from cachet_dagster.source.delta import open_delta
-from cachet_dagster.source.errors import SettingsError
+from cachet_dagster.source.destinations import Strategy
+from cachet_dagster.source.errors import SettingsError, first_line
 
 from .duckdb_session import DuckDBSession
 from .protocol import Session
-from .sql import SqlWarehouse, first_line
-from .sql_session import IDS_AT_ONCE
+from .sql import SqlWarehouse
+from .sql_session import IDS_AT_ONCE, models_refused
 
 
 class DeltaSession(DuckDBSession):
@@ -36,13 +38,15 @@ class DeltaSession(DuckDBSession):
         connection: The DuckDB.
         dataset: The dataset.
         client: dlt's client, which knows where the tables are.
+        strategy: How they are loaded.
     """
 
     errors: tuple[type[Exception], ...] = (duckdb.Error, DeltaError)
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, client: Any):
+    def __init__(self, connection: duckdb.DuckDBPyConnection, dataset: str, client: Any, strategy: Strategy):
         super().__init__(connection, dataset)
         self.client = client
+        self.strategy = strategy
         self._shown: set[str] = set()
         connection.execute(f'CREATE SCHEMA "{dataset}"')
 
@@ -57,6 +61,10 @@ class DeltaSession(DuckDBSession):
                     f'CREATE OR REPLACE VIEW "{self.dataset}"."{name}" AS SELECT * FROM "files of {name}"'
                 )
         return super().table(name)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Refuse: models would be lost with the DuckDB in memory."""
+        raise models_refused(self.strategy)
 
     def columns(self, table: str) -> dict[str, str]:
         """Return a table's columns by name; what is declared as JSON is text in Delta."""
@@ -109,7 +117,7 @@ class DeltaWarehouse(SqlWarehouse):
         """Open it for questions; each table is seen as of when it is first asked."""
         client = self._configured()
         with duckdb.connect(":memory:") as connection:
-            yield DeltaSession(connection, self.dataset, client)
+            yield DeltaSession(connection, self.dataset, client, self.strategy)
 
     @contextlib.contextmanager
     def writing(self, *, create: bool = False) -> Iterator[DeltaSession]:
@@ -133,5 +141,5 @@ class DeltaWarehouse(SqlWarehouse):
         """Return the dlt destination; nothing is staged."""
         return self._destination()
 
-    def settle(self, session: Session, pipeline: dlt.Pipeline) -> None:
+    def after_load(self, session: Session, pipeline: dlt.Pipeline) -> None:
         """Leave everything as it is: a Delta load leaves nothing behind."""

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 
 from cachet_dagster.analytics import MODELS
 from cachet_dagster.analytics.build import build_models
-from cachet_dagster.analytics.engines import PostgresEngine
 from cachet_dagster.analytics.model_settings import ModelSettings, SloTarget
 from cachet_dagster.analytics.model_sql import SOURCES
+from cachet_dagster.warehouse import Session, make_warehouse
 from cachet_dagster_tests.truth import RECORDED_AT, tables
 from cachet_dagster_tests.warehouse.postgres import postgres_server
 
@@ -32,17 +31,20 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def connection() -> Iterator[psycopg2.extensions.connection]:
-    with postgres_server() as server, server.connected() as opened:
+def session() -> Iterator[Session]:
+    with (
+        postgres_server() as server,
+        make_warehouse("postgres", credentials=server.create("models")).writing() as opened,
+    ):
         yield opened
 
 
-def fill(engine: PostgresEngine, rows: Rows) -> None:
-    engine.execute(f"CREATE SCHEMA {DATASET}")
+def fill(session: Session, rows: Rows) -> None:
+    session.run(f"CREATE SCHEMA {DATASET}")
     for name, given in rows.items():
         columns = ", ".join(f'"{column.name}" {TYPES[column.data_type]}' for column in SOURCES[name].columns)
-        engine.execute(f'CREATE TABLE {DATASET}."{name}" ({columns})')
-        engine.write(f'{DATASET}."{name}"', arrow(name, given))
+        session.run(f'CREATE TABLE {DATASET}."{name}" ({columns})')
+        session.write(f'{DATASET}."{name}"', arrow(name, given))
 
 
 def ordered(name: str) -> str:
@@ -58,7 +60,7 @@ def same(one: Any, other: Any) -> bool:
     return one == other
 
 
-def test_postgres_has_the_same_rows_in_every_model(connection):
+def test_postgres_has_the_same_rows_in_every_model(session):
     rows = {
         name: [
             row
@@ -67,18 +69,17 @@ def test_postgres_has_the_same_rows_in_every_model(connection):
         ]
         for name, given in tables("admin").items()
     }
-    engine = PostgresEngine(connection)
-    fill(engine, rows)
+    fill(session, rows)
 
     duckdb = Models(rows, **SETTINGS)
     for _ in range(2):
         # A second build replaces the first.
-        built = build_models(engine, DATASET, settings=ModelSettings(**SETTINGS))
+        built = build_models(session, DATASET, settings=ModelSettings(**SETTINGS))
 
     assert built.rows == duckdb.built.rows
     for name in MODELS:
         expected = duckdb.connection.execute(ordered(name)).fetchall()
-        actual = engine.execute(ordered(name))
+        actual = session.run(ordered(name))
         odd = [
             (row, other)
             for row, other in zip(expected, actual, strict=True)
