@@ -35,7 +35,9 @@ class ComponentLine:
 
     @property
     def kept(self) -> str | None:
-        """`kept`, `missed` or `not certain`; None where there is no target or nothing is known."""
+        """`kept`, `missed` or `not certain`, as where all is assumed; None without a target or where all is unknown."""
+        if self.target is not None and self.uptime.upper is not None and not self.uptime.known:
+            return "not certain"
         return formats.promise_kept(self.target, self.uptime.lower, self.uptime.upper)
 
     @property

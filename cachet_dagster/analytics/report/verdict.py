@@ -19,6 +19,8 @@ def verdict(
     """Return the period in a few sentences: the figure with its policy, the promise, what it rests on."""
     if uptime.upper is None:
         return f"The status of every component is unknown in {period.name}."
+    if not uptime.known:
+        return f"Nothing was observed or reported in {period.name}. {basis(uptime)}"
     promised = kept(components)
     return (
         f"In {period.name} {_components(len(components))} up {formats.between(uptime.lower, uptime.upper)} of the time "

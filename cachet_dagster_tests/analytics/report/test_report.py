@@ -152,7 +152,10 @@ def test_the_verdict_names_period_policy_promise_and_what_is_known(report: Writt
     ],
 )
 def test_targets_are_kept_or_missed_only_where_both_bounds_agree(bounds: list[tuple[Any, Any]], said: str):
-    assert kept([ComponentLine(1, "a", "", Uptime(*pair), 0.999) for pair in bounds]) == said
+    assert (
+        kept([ComponentLine(1, "a", "", Uptime(*pair, observed=1.0, unknown=0.0), 0.999) for pair in bounds])
+        == said
+    )
 
 
 def test_components_come_with_uptime_bounds_target_and_budget(report: WrittenReport):
