@@ -109,14 +109,15 @@ def fitted(row: Row, table: Table) -> Row:
     """Return a row whose numbers fit their columns; one that does not stands as text in `<column>__v_text`.
 
     There dlt puts values of another type, too. A number beyond the column's range would pass it and then end
-    the whole load, the other tables' included.
+    the whole load, the other tables' included. What is not declared and null is left out, since dlt warns of a column
+    that holds nulls only.
     """
-    odd = [column.name for column in table.columns if _beyond(row.get(column.name), column.data_type)]
-    if not odd:
-        return row
+    declared = {column.name for column in table.columns}
+    odd = {column.name for column in table.columns if _beyond(row.get(column.name), column.data_type)}
     return {
         f"{name}__v_text" if name in odd else name: str(value) if name in odd else value
         for name, value in row.items()
+        if value is not None or name in declared
     }
 
 

@@ -276,6 +276,8 @@ class _TablesRun:
         }
         if connection.page_url:
             metadata["status_page"] = MetadataValue.url(connection.page_url)
+        if read.unreadable:
+            metadata["incomplete"] = f"{len(read.unreadable)} of {len(read.rows[read.endpoint.tables[0]])}"
         return metadata
 
     def _what_happened(self, read: EndpointRead, table: str) -> str:

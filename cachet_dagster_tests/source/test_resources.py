@@ -121,7 +121,7 @@ def test_dlt_warns_of_nothing(pipeline: dlt.Pipeline, caplog: pytest.LogCaptureF
     dlt_log.addHandler(caplog.handler)
     try:
         load(pipeline, [group(1)])
-        load(pipeline, [group(1), group(2)])
+        load(pipeline, [group(1), group(2, unforeseen=None)])
     finally:
         dlt_log.removeHandler(caplog.handler)
 

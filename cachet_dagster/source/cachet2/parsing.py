@@ -52,6 +52,7 @@ _NEVER_NULL = {("schedules", "scheduled_at")} | {
     (name, at) for name in TABLES for at in ("created_at", "updated_at")
 }
 _PERSONAL = ("email", "phone_number")
+_NUMBER = re.compile(r"-?\d{1,18}(\.\d+)?")
 _CLOCK = re.compile(r"(?<!\d)\d{1,2}:\d\d:\d\d(?!\d)")
 _DAY = re.compile(r"\S+ (?P<day>\d{1,2})\D{0,3} (?P<month>\S+) (?P<year>\d{4}) (?P<time>\d\d:\d\d:\d\d)")
 _MONTHS = (
@@ -104,7 +105,6 @@ def flatten(resource: Any, table: str, context: RowContext) -> Row:
 
 
 def _columns(resource: Mapping[str, Any], table: str, context: RowContext) -> Row:
-    declared = _DECLARED[table]
     row: Row = {}
     for name, value in resource.items():
         if name != "id" and not _DROPPED.fullmatch(name):
@@ -112,12 +112,11 @@ def _columns(resource: Mapping[str, Any], table: str, context: RowContext) -> Ro
     if table == "components" and "status" in row:
         # In Cachet 2 an incident sets its component's status: there is no other one to show.
         row["latest_status"], row["latest_status_label"] = row["status"], row["status_label"]
-    # dlt warns of a column that is not declared and holds nulls only.
-    return {name: value for name, value in row.items() if value is not None or name in declared}
+    return row
 
 
 def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[tuple[str, Any]]:
-    value = storable(value)
+    value = _typed("component_group_id" if name == "group_id" else name, storable(value), table)
     if translation := TRANSLATED.get(table, {}).get(name):
         code = translation.get(value) if isinstance(value, (int, str)) else None
         yield name, code
@@ -145,7 +144,7 @@ def _column(name: str, value: Any, table: str, context: RowContext) -> Iterable[
     elif name in _PERSONAL:
         yield name, personal(value, context)
     else:
-        yield name, _typed(name, value, table)
+        yield name, value
 
 
 def _ambiguous(resource: Mapping[str, Any], table: str, context: RowContext) -> Iterable[AmbiguousTime]:
@@ -235,9 +234,15 @@ def _day(found: re.Match[str], month: int, context: RowContext) -> datetime | No
 
 
 def _typed(name: str, value: Any, table: str) -> Any:
-    """Return a value in the declared type of its column: 2.x gives some flags as numbers, others as bools."""
+    """Return a value in the declared type of its column.
+
+    2.x gives some flags as numbers and others as bools, and on old servers numbers as texts.
+    """
     column = _DECLARED[table].get(name)
     declared = column.data_type if column else ""
+    if declared in ("bigint", "bool", "double") and isinstance(value, str) and _NUMBER.fullmatch(value):
+        number = float(value)
+        value = number if declared == "double" else int(number) if "." in value else int(value)
     if declared == "bigint" and isinstance(value, bool):
         return int(value)
     if declared == "bool" and isinstance(value, int):
@@ -250,9 +255,10 @@ def _typed(name: str, value: Any, table: str) -> Any:
 def _links(resource: Mapping[str, Any], mapping: TableMapping, context: RowContext) -> Iterable[Row]:
     """Yield a row's links to components, each once: an incident has one at most, and no status of its own."""
     if mapping.table == "incidents":
-        if resource.get("component_id"):
+        component_id = row_id({"id": resource.get("component_id") or 0}, context.endpoint)
+        if component_id:
             yield {
-                "component_id": row_id({"id": resource["component_id"]}, context.endpoint),
+                "component_id": component_id,
                 "component_name": None,
                 "component_status": None,
                 "component_status_label": None,

@@ -300,6 +300,9 @@ class _PointsReader:
             rows = pa.concat_tables([rows, tail], promote_options="default")
         # Steps of one read may be merged at once, and a merge takes each id once only.
         _, rows = split(rows, progress.emitted)
+        # They are the metric's that was asked for, whatever an old server prints.
+        metric = pa.repeat(pa.scalar(progress.metric_id, pa.int64()), rows.num_rows)
+        rows = rows.set_column(rows.schema.get_field_index("metric_id"), "metric_id", metric)
         return MetricStep(
             progress.metric_id,
             rows,

@@ -287,6 +287,32 @@ def test_naive_paging_loses_rows_on_mariadb_and_this_does_not():
     assert len({row["id"] for row in read.rows["incidents"]}) == 232
 
 
+def test_numbers_that_an_old_server_prints_as_texts_are_numbers():
+    def printed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: item if name in ("meta", "tags", "pagination") else printed(item)
+                for name, item in value.items()
+            }
+        if isinstance(value, list):
+            return [printed(item) for item in value]
+        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+    names = ["incidents", "incidents_by_id", "components", "components_groups", "metrics", "schedules"]
+    changed = answering(
+        lambda _path, status, document: (status, printed(document)) if server_is_old else None
+    )
+    server_is_old = False
+    with serving(middleware=[changed]) as server:
+        plain = reader_of(server).read(names)
+        server_is_old = True
+        texts = reader_of(server).read(names)
+
+    for name in names:
+        assert texts[name].error is None
+        assert texts[name].rows == plain[name].rows
+
+
 def test_rows_that_are_named_come_from_the_list_which_by_id_answers_equal():
     with serving() as server:
         listed = reader_of(server).read(["incidents_by_id"])["incidents_by_id"]

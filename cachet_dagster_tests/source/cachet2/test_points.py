@@ -597,6 +597,31 @@ def test_attributes_that_nobody_foresaw_are_columns_as_row_by_row(extra: list[di
     assert by_column(read) == by_column(points_table([irregular_page(rows)], context.zone))
 
 
+def test_numbers_that_an_old_server_prints_as_texts_are_numbers():
+    def texts(document: dict[str, Any]) -> None:
+        for row in document["data"]:
+            row |= {name: f"{row[name]:.3f}" for name in ("value", "calculated_value")}
+            row |= {name: str(row[name]) for name in ("id", "metric_id", "counter")}
+
+    world, warehouse = metric_world([point(number) for number in range(1, 201)]), Warehouse()
+    with serving(world, middleware=[changed_points(texts)]) as server:
+        warehouse.load(reader_of(server))
+        warehouse.load(reader_of(server))
+
+    assert warehouse.rows == truth(world)
+
+
+def test_points_are_the_metric_s_that_was_asked_for():
+    def lacking(document: dict[str, Any]) -> None:
+        for row in document["data"]:
+            row["metric_id"] = None
+
+    with serving(metric_world([point(1)]), middleware=[changed_points(lacking)]) as server:
+        (step,) = [step for batch in read_points(reader_of(server), [1], {}) for step in batch]
+
+    assert step.rows.column("metric_id").to_pylist() == [1]
+
+
 def test_attributes_that_nobody_foresaw_become_columns_and_odd_values_text():
     def odd(document: dict[str, Any]) -> None:
         document["data"][0] |= {"value": "much", "source": "probe"}
