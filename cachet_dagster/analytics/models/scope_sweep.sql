@@ -1,5 +1,12 @@
--- What holds of each group and of the page from one event to the next: the worst of their components. A sweep like that
--- of the components, over what holds of these.
+-- What holds of each group and of the page from one event to the next: the worst of their components. A page has too many
+-- stretches for each to be held against all components, so running sums count them. A component adds the weight of its
+-- severity where a stretch begins and takes it back where that ends. `heavy` counts severities 6, 5 and 4 in the digits
+-- of one number, five digits each, and `light` 3, 2 and 1; the first digits that are not zero tell the worst:
+--
+--     component 1   |---1---|--------6--------|       light 10^0, heavy 10^10, ...
+--     component 2   |--------5--------|---1---|       heavy 10^5, ...
+--     heavy         |00001 00000|1 00001 00000|1 00000 00000|
+--     worst         |-----5-----|------6------|------6------|
 WITH members AS (
     SELECT 'group' AS scope, l.component_group_id AS scope_id, l.component_id
     FROM analytics.component_lives AS l
