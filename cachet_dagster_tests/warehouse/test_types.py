@@ -48,8 +48,11 @@ def resources() -> list[Any]:
 
 
 @pytest.fixture(params=NAMES)
-def package(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dlt.Pipeline, list[Path]]:
+def package(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dlt.Pipeline, list[Path]]:
     """A package with a row of each table, as dlt would load it into a destination, and its files."""
+    monkeypatch.setenv("DATA_WRITER__DISABLE_COMPRESSION", "true")
     # dlt's libraries of a destination are taken only where it connects.
     pipeline = dlt.pipeline("p", pipelines_dir=str(tmp_path), destination=request.param, dataset_name="d")
     pipeline.extract(resources(), loader_file_format=DESTINATIONS[request.param].file_format)
