@@ -57,8 +57,6 @@ def _report(page: StatusPage, console: Console) -> list[_Finding]:
     try:
         for problem in page.load_time.problems:
             line("settings", _said(problem), False)
-        for sentence in page.configuration.misspelt:
-            console.print(f"[yellow]![/yellow] {'settings':12}{sentence}")
         if page.load_time.unknown_endpoint:
             return findings
         with open_run(page, lambda _: None) as connection:

@@ -1,6 +1,7 @@
-"""Which page a dataset holds, kept in the dataset itself: loading another one over it would mix the two.
+"""Which page a dataset holds, and as whose view, kept in the dataset itself.
 
-The address is what tells two pages apart. A dataset from before this was kept holds the page that is loaded next.
+Loading another page over it would mix the two, and a guest's view over a token's would drop all hidden rows. The
+address tells two pages apart. A dataset from before this was kept takes both from the next load.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dlt.extract import DltResource
 
 from .errors import CachetError
 from .rows import Query
+from .settings import CachetSettings
 from .tables import Column, Table
 
 IDENTITY = Table(
@@ -20,7 +22,8 @@ IDENTITY = Table(
     (
         Column("address", "text", "The status page's address."),
         Column("name", "text", "Name of the page in Dagster."),
-        Column("recorded_at", "timestamp", "When it was first loaded here (UTC)."),
+        Column("viewer", "text", "Whose view it is: `token`, or `guest`, who sees public rows only."),
+        Column("recorded_at", "timestamp", "When this was recorded (UTC)."),
     ),
     "The status page that the dataset holds: one row.",
 )
@@ -28,6 +31,37 @@ IDENTITY = Table(
 
 class AnotherPage(CachetError):
     """The dataset holds another page than the one to be loaded; nothing was written."""
+
+
+class AnotherViewer(CachetError):
+    """The dataset holds what a token sees, and a guest is about to be loaded; nothing was written."""
+
+
+def viewer_of(settings: CachetSettings) -> str:
+    """Return whose view a load reads."""
+    return "token" if settings.api_key else "guest"
+
+
+def check_viewer(query: Query, viewer: str, where: str) -> str | None:
+    """Return whose view a dataset holds; None where that is not recorded.
+
+    Args:
+        query: Runs SQL over the dataset.
+        viewer: Whose view is to be loaded.
+        where: The dataset and its database, for people.
+
+    Raises:
+        AnotherViewer: It sees less than the dataset holds.
+    """
+    found = query(IDENTITY.name, "SELECT * FROM {table}")
+    held = found[0].get("viewer") if found else None
+    if held == "token" and viewer == "guest":
+        raise AnotherViewer(
+            f"{where} holds what a token may see, and there is no token: a guest's load would drop every hidden row",
+            "Set {api_key}. To keep no more than a guest may see, let the loss through: `cachet-dagster run "
+            "--accept-loss`, or `accept_loss: true` in the run's config.",
+        )
+    return held
 
 
 def check_page(query: Query, address: str, moved_from: str | None, where: str) -> str | None:
@@ -53,9 +87,9 @@ def check_page(query: Query, address: str, moved_from: str | None, where: str) -
     )
 
 
-def identity_resource(address: str, name: str) -> DltResource:
-    """Return the dlt resource that records which page a dataset holds."""
-    row = {"address": address, "name": name, "recorded_at": datetime.now(timezone.utc)}
+def identity_resource(address: str, name: str, viewer: str) -> DltResource:
+    """Return the dlt resource that records which page a dataset holds, and whose view."""
+    row = {"address": address, "name": name, "viewer": viewer, "recorded_at": datetime.now(timezone.utc)}
     return dlt.resource(
         [row],
         name=IDENTITY.name,

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from .errors import CachetError
 
 FEW = 10
-"""Rows whose loss is everyday work, whatever fraction of a table they are."""
+"""Rows whose loss is everyday work, whatever share of a table they are, as long as some stay."""
 
 
 class SuddenLoss(CachetError):
-    """A table would lose more rows at once than is allowed; it keeps them.
-
-    Attributes:
-        metrics: Where the points of several metrics would go: how many rows each holds, and would hold.
-    """
-
-    metrics: Mapping[int, tuple[int, int]] = MappingProxyType({})
+    """A table would lose more rows at once than is allowed; it keeps them."""
 
 
 def sudden_loss(before: int, now: int, max_loss: float) -> bool:
-    """Return whether going from `before` rows to `now` loses more than the share `max_loss`, and more than a few."""
+    """Return whether going from `before` rows to `now` loses more than the share `max_loss`.
+
+    A loss of fewer than `FEW` rows is none, unless all are lost.
+    """
     lost = before - now
-    return lost >= FEW and lost > max_loss * before
+    return lost > max_loss * before and (lost >= FEW or not now)
 
 
 def loss_error(what: str, before: int, now: int, max_loss: float, endpoint: str) -> SuddenLoss:
@@ -32,7 +26,7 @@ def loss_error(what: str, before: int, now: int, max_loss: float, endpoint: str)
     return SuddenLoss(
         f"{what} held {before:,} rows and would hold {now:,}: {before - now:,} would go at once, more than the share "
         f"that {{max_loss}} allows ({max_loss:g})",
-        "Check {base_url} and what {api_key} may see. If Cachet has really lost them, run again with "
-        "`accept_loss: true` in the run's config, or set {max_loss} to 1.",
+        "Check {base_url} and what {api_key} may see. If Cachet has really lost them, let it through: "
+        "`cachet-dagster run --accept-loss`, or `accept_loss: true` in the run's config.",
         endpoint,
     )

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from cachet_dagster.source.errors import PREFIX, SettingsError, variable
 from cachet_dagster.warehouse import Warehouse, make_warehouse
 
-from .settings import LoadTimeSettings, PageSettings, load_time_settings, misspelt, page_settings
+from .settings import LoadTimeSettings, PageSettings, load_time_settings, page_settings
 
 logger = logging.getLogger("cachet_dagster")
 
@@ -95,11 +95,6 @@ class Configuration:
             token = self.settings().token
             message = message.replace(token, "***") if token else message
         return message
-
-    @property
-    def misspelt(self) -> list[str]:
-        """A sentence for each variable of the environment that resembles a setting and is none."""
-        return misspelt(self.env_prefix, load_environment()) if self.env_prefix else []
 
     @property
     def failure_webhook(self) -> str:

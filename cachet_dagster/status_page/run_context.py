@@ -74,8 +74,6 @@ def open_run(page: StatusPage, log: Log) -> Iterator[RunContext]:
     settings = configuration.settings()
     if page.load_time.unknown_endpoint:
         raise page.load_time.unknown_endpoint
-    for sentence in configuration.misspelt:
-        log(sentence)
     if bool(settings.base_url) != bool(page.load_time.base_url):
         raise SettingsError(
             "{base_url} was set or unset since this code location was loaded, and the demo's partitions are "

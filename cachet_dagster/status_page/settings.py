@@ -7,8 +7,7 @@ judged where they are used. Both come from a page's own values and, for the page
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -87,7 +86,7 @@ class PageSettings(CachetSettings):
     )
     max_loss: Fraction = Field(
         default=0.5,
-        description="share of a table's rows that one load may lose; an endpoint that would lose more keeps them",
+        description="share of a table's rows that one load may lose; what would lose more, or all, keeps them",
     )
     moved_from: str | None = Field(
         default=None,
@@ -267,25 +266,3 @@ def load_time_settings(env_prefix: str | None, given: dict[str, Any]) -> LoadTim
     if env_prefix is None:
         return LoadTimeSettings(**given)
     return _LoadTimeFromEnvironment(**given, _env_prefix=env_prefix)  # pyright: ignore[reportCallIssue]
-
-
-def misspelt(env_prefix: str, variables: Iterable[str]) -> list[str]:
-    """Return a sentence for each variable that is no setting but spelt nearly as one, which would go unheeded.
-
-    Args:
-        env_prefix: What the page's variables begin with.
-        variables: Names of variables.
-    """
-    settings = {*PageSettings.model_fields, *LoadTimeSettings.model_fields, "api_token"} - {"api_key"}
-    known = sorted(f"{env_prefix}{setting.upper()}" for setting in settings)
-    heeded = {*known, f"{env_prefix}API_KEY"}
-    found = []
-    for name in sorted(variables):
-        if name.startswith(env_prefix) and name not in heeded:
-            # Another page's variable has a word more.
-            near = [setting for setting in known if abs(len(setting) - len(name)) <= 1]
-            found += [
-                f"{name} is no setting: did you mean {setting}?"
-                for setting in get_close_matches(name, near, n=1, cutoff=0.9)
-            ]
-    return found

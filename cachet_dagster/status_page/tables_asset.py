@@ -39,7 +39,7 @@ from cachet_dagster.source import (
     table_resource,
 )
 from cachet_dagster.source.errors import told_once
-from cachet_dagster.source.identity import check_page, identity_resource
+from cachet_dagster.source.identity import check_page, check_viewer, identity_resource, viewer_of
 from cachet_dagster.source.loss import SuddenLoss, loss_error, sudden_loss
 from cachet_dagster.source.stored import Stored, read_stored
 from cachet_dagster.warehouse import Session, load
@@ -174,7 +174,11 @@ class _TablesRun:
         with warehouse.reading() as query:
             if endpoints:
                 held = check_page(query, connection.identity, connection.page.moved_from, connection.place)
-                self._page_known = held == connection.identity
+                viewer = viewer_of(connection.settings)
+                known = None if config.accept_loss else check_viewer(query, viewer, connection.place)
+                self._page_known = (held, known) == (connection.identity, viewer)
+                if known == "guest" != viewer:
+                    connection.log("there is a token now: from here on hidden rows are loaded too")
             self.stored = read_stored(query, whole=stored_tables(endpoints))
             self.history = read_history(query)
         by_id = {
@@ -192,6 +196,7 @@ class _TablesRun:
 
     def _load(self, reads: Collection[EndpointRead]) -> list[EndpointRead]:
         """Load what was read, and return it."""
+        connection = self.connection
         loaded = [read for read in reads if read.outcome in ("read", "not offered")]
         if not loaded:
             return []
@@ -209,7 +214,9 @@ class _TablesRun:
             resources.append(metric_points_resource(lambda: iter(())))
         resources += history_resources(self.history, reads, self.reader)
         if not self._page_known:
-            resources.append(identity_resource(self.connection.identity, self.page.name))
+            resources.append(
+                identity_resource(connection.identity, self.page.name, viewer_of(connection.settings))
+            )
         load(self.connection.warehouse, resources)
         self._assert_complete(loaded)
         return [read for read in loaded if not isinstance(read.error, Incomplete)]

@@ -205,15 +205,10 @@ class PointsLoad:
             if not session.columns(_TABLE):
                 return 0
             held = {metric_id: cursor.rows for metric_id, cursor in read_cursors(session).items()}
-            gone = {
-                metric_id: (rows, 0) for metric_id, rows in held.items() if metric_id not in {*metric_ids}
-            }
             before = sum(held.values())
-            left = before - sum(rows for rows, _ in gone.values())
+            left = sum(rows for metric_id, rows in held.items() if metric_id in {*metric_ids})
             if sudden_loss(before, left, self.max_loss):
-                error = self._loss("the table", before, left)
-                error.metrics = gone
-                raise error
+                raise self._loss("the table", before, left)
             kept = pa.chunked_array([pa.array(metric_ids, pa.int64())])
             return session.delete_absent(_TABLE, "metric_id IS NOT NULL", "metric_id", kept)
 

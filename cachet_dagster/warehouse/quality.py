@@ -112,42 +112,41 @@ def key_unique_and_not_null(session: Session, table: Table, _clock: datetime) ->
 
 
 def references_resolve(session: Session, table: Table, _clock: datetime) -> CheckResult:
-    """Ids of other rows lead to rows: always within one endpoint; else what leads nowhere is counted."""
-    notes, parts, severity = [], [], "warn"
+    """Ids of rows of the same endpoint lead to rows.
+
+    Those of other endpoints that lead nowhere are counted: Cachet does not list what is hidden, and keeps rows that
+    name what was deleted.
+    """
+    broken, notes = [], []
     for reference in table.references:
         if not session.columns(reference.table):
             notes.append(f"{reference.table} has not been loaded yet.")
             continue
         column = quoted(reference.column)
-        parts.append(
+        sql = (
             f"SELECT {_key(table)}, {column} AS missing_id, '{reference.table}' AS missing_from"
             f" FROM {session.table(table.name)} WHERE {column} IS NOT NULL"
             f" AND {column} NOT IN (SELECT id FROM {session.table(reference.table)})"
         )
-        # What an endpoint gives is loaded as one: there nothing may lead nowhere.
-        if FILLED_BY[reference.table] is FILLED_BY[table.name] and _any(session, parts[-1]):
-            severity = "error"
-    sql = " UNION ALL ".join(parts)
-    found, rows = _broken(session, sql, _key(table)) if parts else (0, [])
-    if not found:
-        return CheckResult(True, " ".join(["Every reference leads to a row.", *notes] if parts else notes))
-    missing = session.execute(
-        "SELECT missing_from, count(*) AS n, count(DISTINCT missing_id) AS ids"
-        f" FROM ({sql}) AS found GROUP BY missing_from ORDER BY missing_from"
-    ).fetchall()
-    total = _n(_count(session, table), "row")
-    said = "; ".join(
-        f"{_n(distinct, 'id')} that {parent} does not hold, in {count:,} of {total}"
-        for parent, count, distinct in missing
-    )
-    why = (
-        "One answer told of both, so rows are missing. Run it again."
-        if severity == "error"
-        else "Points of a metric that Cachet has deleted stay until a run with `prune` in its config."
-        if table.name == "metric_points"
-        else "Cachet does not list what is hidden, or deleted while rows that name it stay."
-    )
-    return CheckResult(False, " ".join([f"{said}. {why}", *notes]), severity, found=found, rows=rows, sql=sql)
+        counted = f"SELECT count(*) AS n, count(DISTINCT missing_id) AS ids FROM ({sql}) AS found"
+        ((rows, ids),) = session.execute(counted).fetchall()
+        if rows:
+            said = f"{_n(ids, 'id')} that {reference.table} does not hold, in {_n(rows, 'row')}"
+            within = FILLED_BY[reference.table] is FILLED_BY[table.name]
+            if within:
+                broken.append((sql, said))
+            else:
+                stay = (
+                    " A run with `prune` in its config removes them." if table.name == "metric_points" else ""
+                )
+                notes.append(f"{said}: hidden, or deleted in Cachet.{stay}")
+    if not broken:
+        return CheckResult(True, " ".join(notes) or "Every reference leads to a row.")
+    sql = " UNION ALL ".join(sql for sql, _ in broken)
+    found, rows = _broken(session, sql, _key(table))
+    missing = "; ".join(said for _, said in broken)
+    why = "One answer told of both, so rows are missing. Run it again."
+    return CheckResult(False, f"{missing}. {why}", found=found, rows=rows, sql=sql)
 
 
 def columns_as_declared(session: Session, table: Table, _clock: datetime) -> CheckResult:
@@ -259,7 +258,7 @@ EXPECTATIONS = (
     ),
     Expectation(
         "references_resolve",
-        "Ids of other rows lead to rows. What Cachet hides or has deleted is counted, as a warning.",
+        "Ids of rows of the same endpoint lead to rows; those that Cachet hides or has deleted are counted.",
         lambda table: bool(table.references),
         references_resolve,
     ),

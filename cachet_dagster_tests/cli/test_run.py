@@ -156,3 +156,21 @@ def test_a_run_that_fails_outside_its_steps_says_which_job_why_and_where_to_look
     assert "the disk is gone" in said
     assert f"run {result.run_id[:8]}" in said
     assert "make dev" in said
+
+
+def test_a_loss_is_printed_and_let_through_by_an_option_and_failed_checks_are_printed(tmp_path):
+    world = page()
+    with DemoServer(world) as server:
+        settings = {"CACHET_BASE_URL": server.url, "CACHET_API_TOKEN": DEMO_TOKEN}
+        first = command("run", tmp_path, **settings)
+        world.update("components", 1, status=9)
+        for row in world.rows("incidents"):
+            world.delete("incidents", row["id"])
+        refused = command("run", tmp_path, **settings)
+        accepted = command("run", tmp_path, "--accept-loss", **settings)
+
+    assert (first.status, refused.status, accepted.status) == (0, 1, 0)
+    assert "incidents held 3 rows and would hold 0" in refused.output
+    assert "cachet-dagster run --accept-loss" in refused.output
+    assert "components: Codes that nobody foresaw: " in refused.output
+    assert accepted.row("incidents").startswith("incidents 0 ")

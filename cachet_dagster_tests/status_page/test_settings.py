@@ -10,7 +10,7 @@ from cachet_dagster.source import ENDPOINTS
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.status_page.page import StatusPage
 from cachet_dagster.status_page.run_context import open_run
-from cachet_dagster.status_page.settings import PageSettings, load_time_settings, misspelt, page_settings
+from cachet_dagster.status_page.settings import PageSettings, load_time_settings, page_settings
 
 
 @pytest.fixture
@@ -112,23 +112,3 @@ def test_an_endpoint_to_leave_out_that_is_none_stops_a_run_before_anything_is_as
     ):
         pass
     assert list(folder.iterdir()) == []
-
-
-def test_a_variable_that_resembles_a_setting_is_named_with_the_setting_it_resembles() -> None:
-    heeded = ["CACHET_API_TOKEN", "CACHET_API_KEY"]
-    of_others = [
-        "CACHET_EU_API_TOKEN",
-        "CACHET_API_TOKEN_FILE",
-        "CACHET_DATABASE_URL",
-        "CACHET_BEACON",
-        "X_API_TOKN",
-    ]
-    meant = {
-        "CACHET_API_TOKN": "CACHET_API_TOKEN",
-        "CACHET_BASEURL": "CACHET_BASE_URL",
-        "CACHET_CONECTIONS": "CACHET_CONNECTIONS",
-    }
-
-    assert misspelt("CACHET_", [*heeded, *of_others, *meant]) == [
-        f"{name} is no setting: did you mean {setting}?" for name, setting in meant.items()
-    ]
