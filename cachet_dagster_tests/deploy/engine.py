@@ -25,7 +25,7 @@ from .cluster import Found, until
 PYTHON_IMAGE = "localhost/debian-python"
 POSTGRES_IMAGE = "localhost/debian-postgres"
 
-_PACKAGES = ["podman", "buildah", "runc", "iptables", "uidmap", "debootstrap"]
+_PACKAGES = ["podman", "buildah", "runc", "catatonit", "iptables", "uidmap", "debootstrap"]
 _NETWORKS = {
     # By Debian's release; later ones have netavark.
     "12": ["containernetworking-plugins", "golang-github-containernetworking-plugin-dnsname"],
@@ -266,7 +266,7 @@ class Engine:
 
     def remove(self) -> None:
         """Remove its images, and its folder with them."""
-        self.run(["umount", str(self.folder / "images/overlay")], within=60, check=False)
+        self.run(["umount", "--recursive", str(self.folder / "images/overlay")], within=60, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
