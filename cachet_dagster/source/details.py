@@ -50,7 +50,7 @@ class DetailReader:
 
     Args:
         mapping: The tables of the list.
-        read: Reads a page of it; None where rows have no links.
+        read: Reads a page of it.
         ask: Asks for one row by id; raises NotFound where it is gone. None where that tells no more than the list.
         stored: The rows in the destination, from the same load as `stored_links`.
         stored_links: Their links in the destination.

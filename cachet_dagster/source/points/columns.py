@@ -51,6 +51,12 @@ def irregular_page(rows: Sequence[Row]) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for field in SCHEMA:
         values = [row.get(field.name) for row in rows]
+        try:
+            # A whole column at once takes a tenth of the time, and most fit even here.
+            columns[field.name] = pa.array(values, field.type)
+            continue
+        except NOT_PLAIN:
+            pass
         fitting = [value if _fits(value, field.type) else None for value in values]
         columns[field.name] = pa.array(fitting, field.type)
         odd = [
