@@ -56,7 +56,7 @@ def test_the_database_and_the_way_into_it_are_named(on_the_demo):
 
 
 def test_a_run_ends_by_naming_the_report_that_it_wrote(on_the_demo):
-    *_, verdict, written = on_the_demo.output.strip().splitlines()
+    *_, verdict, written, _ = on_the_demo.output.strip().splitlines()
     (path,) = re.findall(r"^The report: (\S+) ", written)
 
     assert verdict.startswith("In ")
