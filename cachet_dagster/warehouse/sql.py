@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,14 +170,17 @@ class SqlWarehouse:
             # A store is named by its address; keys are for dlt's configuration.
             options["bucket_url"] = self._credentials
             return Destination.from_reference(self.strategy.name, **{k: v for k, v in options.items() if v})
-        return Destination.from_reference(
-            self.strategy.name,
+        return self._factory()(
             credentials=self._credentials,
             replace_strategy=self.strategy.replace,
             # Left unsaid, dlt takes a transaction only where a statement happens to spell CREATE, ALTER or DROP.
             supports_transactions=self.strategy.transactions,
             **options,
         )
+
+    def _factory(self) -> Callable[..., Any]:
+        """Return what makes dlt's destination of its configuration."""
+        return partial(Destination.from_reference, self.strategy.name)
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[tuple[Any, SqlClientBase[Any]]]:
