@@ -278,22 +278,3 @@ def _by_capabilities(name: str, can: DestinationCapabilitiesContext) -> Strategy
         tested="nothing",
         why="By what dlt says of its capabilities.",
     )
-
-
-def readme_table() -> str:
-    """Return the table of strategies as the guide to destinations has it."""
-    columns = {
-        "destination": lambda one: f"{one.title} (`{one.name}`)",
-        "points": lambda one: one.merge,
-        "tables": lambda one: "atomic overwrite" if one.table_format else one.replace,
-        "rows as": lambda one: one.table_format or one.file_format,
-        "staged in": lambda one: one.staging,
-        "a kill leaves old or new": lambda one: "yes" if one.transactions else "no",
-        "lock": lambda one: one.lock,
-        "models, report": lambda one: "yes" if one.models else "no",
-        "tested": lambda one: one.tested,
-        "why": lambda one: one.why,
-    }
-    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    lines += [f"| {' | '.join(cell(one) for cell in columns.values())} |" for one in DESTINATIONS.values()]
-    return "\n".join(lines)

@@ -29,14 +29,9 @@ class Kind:
     appends: bool = False
     per_metric: bool = False
 
-    @property
-    def replaces(self) -> bool:
-        """Whether its tables are replaced whole."""
-        return not (self.appends or self.per_metric)
-
 
 LIST = Kind("Replaced whole at each load, since the API cannot tell what changed.", has_ids=True)
-DETAILS = Kind("Rows of `{of}`, asked for singly only where that answer can differ.", has_ids=True)
+DETAILS = Kind("Rows of `{of}`, replaced whole at each load.", has_ids=True)
 OBSERVED = Kind("A row is added when the answer differs from the newest one.", appends=True)
 SINGLE = Kind("Replaced whole at each load.")
 POINTS = Kind("Merged on `id`, from where the database ends. Each metric is a partition.", per_metric=True)

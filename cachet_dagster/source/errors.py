@@ -160,3 +160,7 @@ class Unstable(CachetError):
     """Rows kept moving between pages while they were read."""
 
     retryable = True
+
+
+class NeedsToken(Refused):
+    """A guest, or a token without the ability, asked for what it may not see: expected, and no failure in itself."""

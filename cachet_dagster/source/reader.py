@@ -13,17 +13,19 @@ import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from .details import ByIdRequest, DetailReader
+from .detection import detect_api
+from .endpoint_read import EndpointRead
 from .endpoints import ENDPOINTS, Endpoint
 from .errors import (
     CachetError,
-    Challenged,
+    NeedsToken,
     NotCachet,
     NotFound,
     NotOffered,
@@ -33,7 +35,7 @@ from .errors import (
     Unstable,
 )
 from .event_loop import run
-from .http.api import API_2, API_3, Api
+from .http.api import Api
 from .http.client import CachetClient
 from .http.response import Answer
 from .listing import Listing, Parsed, merged
@@ -44,41 +46,6 @@ from .stored import Stored
 from .tables import TABLES
 
 logger = logging.getLogger("cachet_dagster")
-
-
-@dataclass
-class EndpointRead:
-    """What reading an endpoint gave: all rows of its tables by table name, or the error.
-
-    Attributes:
-        endpoint: The endpoint.
-        rows: Rows by table; empty where there is an error.
-        error: Why it could not be read.
-        requests: Requests that it took, retries included; those for a list that it shares with an endpoint
-            read beside it are that one's, detecting the API is `versions`', checking the token `subscribers`'.
-        seconds: Seconds that it took.
-        unreadable: Ids of rows whose links could not be read; their status is stored as unknown.
-    """
-
-    endpoint: Endpoint
-    rows: dict[str, list[Row]] = field(default_factory=dict)
-    error: CachetError | None = None
-    requests: int = 0
-    seconds: float = 0.0
-    unreadable: list[int] = field(default_factory=list)
-
-    @property
-    def outcome(self) -> str:
-        """`read`, `not offered` (this Cachet has no such endpoint), `refused` (not for this token) or `failed`."""
-        if self.error is None:
-            return "read"
-        if isinstance(self.error, NotOffered):
-            return "not offered"
-        return "refused" if isinstance(self.error, NeedsToken) else "failed"
-
-
-class NeedsToken(Refused):
-    """A guest, or a token without the ability, asked for what it may not see: expected, and no failure in itself."""
 
 
 class CachetReader:
@@ -135,52 +102,16 @@ class CachetReader:
         """Detect the API, within `async with self.client`, once; three requests at most on a server that answers.
 
         Raises:
-            Refused: The API is protected and there is no token, or not one that it accepts.
-            NotCachet: Neither API answers.
-            Unreachable: Nothing answers.
+            CachetError: What `detect_api` raises.
         """
         if self.api is None:
             try:
-                self.api = self.client.api = await self._detect()
+                self.api, answer, tells_version = await detect_api(self.client, self.settings)
             except CachetError as error:
                 raise error.about("") from None
+            self.client.api, self.started_at = self.api, answer.at
+            self._version = answer if tells_version else None
         return self.api
-
-    async def _detect(self) -> Api:
-        wanted = self.settings.api_version
-        failed: CachetError | None = None
-        lacking = False
-        # The last one is for a Cachet 3 whose version alone cannot be read, which is then its own failure.
-        for api, path in ((API_3, "version"), (API_2, "ping"), (API_3, "ping")):
-            if wanted not in ("auto", str(api.version)) or (api is API_3 and lacking):
-                continue
-            try:
-                answer = await self.client.get(
-                    path, endpoint="versions", api=api, attempts=1 if failed else None
-                )
-                self.started_at = answer.at
-                data = answer.document.get("data") if isinstance(answer.document, dict) else None
-                if path == "version" and isinstance(data, dict) and "version" in data:
-                    self._version = answer
-                    return api
-                if path == "ping" and data == "Pong!":
-                    return api
-            except (Refused, Challenged):
-                raise
-            except CachetError as error:
-                failed = failed or error
-                lacking = lacking or (api is API_3 and isinstance(error, (NotFound, NotOffered)))
-        if isinstance(failed, Unreachable):
-            raise failed
-        tried = {"3": "Cachet 3 (/api/version)", "2": "Cachet 2 (/api/v1/ping)"}
-        asked = tried.get(wanted, " or ".join(tried.values()))
-        sentence = f"{self.settings.base_url} does not answer as {asked}"
-        if isinstance(failed, NotCachet):
-            raise NotCachet(f"{sentence}: {failed.what}", failed.remedy)
-        if isinstance(failed, NotFound) and "switched off" in failed.what:
-            raise NotCachet(f"{sentence}: its API is switched off", "Enable the API in Cachet's settings.")
-        auto = "" if wanted == "auto" else ", or {api_version} to auto"
-        raise NotCachet(sentence, f"Set {{base_url}} to the status page's address{auto}.")
 
     async def _read(self, endpoints: list[Endpoint]) -> dict[str, EndpointRead]:
         async with self.client:
@@ -272,13 +203,11 @@ class CachetReader:
             return NotOffered("this server does not offer it", "", endpoint.name)
         if listing and isinstance(error, NotOffered):
             return NotFound(error.what, error.remedy, endpoint.name)
-        if listing and listing.private and isinstance(error, Refused) and self._lacks_rights(error):
+        guest = self.settings.api_key is None
+        # A guest, or a token that the server knows, asked for more than it may see.
+        if listing and listing.private and isinstance(error, Refused) and (guest or error.status == 403):
             return NeedsToken(error.what, error.remedy, endpoint.name, status=error.status)
         return error.about(endpoint.name)
-
-    def _lacks_rights(self, error: Refused) -> bool:
-        """Return whether a guest, or a token that the server knows, asked for more than it may see."""
-        return self.settings.api_key is None or error.status == 403
 
     def listing_for(self, endpoint: Endpoint) -> Listing:
         """Return how the detected API is asked. Raises NotOffered where it lacks the endpoint."""

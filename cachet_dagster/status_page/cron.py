@@ -23,18 +23,13 @@ def ticks(cron: str, time_zone: str, start: datetime) -> Iterator[datetime]:
         yield found.get_next()
 
 
-def is_cron(text: str) -> bool:
-    """Return whether a text is a cron expression that Dagster takes, and that comes due."""
-    return _is_valid(text)
-
-
 def is_zone(text: str) -> bool:
     """Return whether a text names a time zone in which Dagster can run a schedule."""
-    return _is_valid("0 * * * *", text)
+    return is_cron("0 * * * *", text)
 
 
-def _is_valid(cron: str, zone: str | None = None) -> bool:
-    """Return whether Dagster would take it and find ticks, which decides whether the code location loads.
+def is_cron(cron: str, zone: str | None = None) -> bool:
+    """Return whether Dagster takes a cron expression and finds ticks, which decides whether the code location loads.
 
     A schedule for the 31st of April can be defined: that it never comes shows only where its ticks are computed.
     """

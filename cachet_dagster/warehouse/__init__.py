@@ -1,10 +1,9 @@
 """One way into the data, whatever the destination: a protocol, and what needs no more than that."""
 
-from .busy import DatabaseBusy
 from .duckdb_warehouse import DuckDBWarehouse
 from .load import LoadFailed, load
 from .make import make_warehouse, place_beside
-from .protocol import Session, Warehouse
+from .protocol import DatabaseBusy, Session, Warehouse
 
 __all__ = [
     "DatabaseBusy",

@@ -22,12 +22,11 @@ from dlt.common.typing import TLoaderFileFormat
 from cachet_dagster.source.dialect import literal
 from cachet_dagster.source.errors import SettingsError, first_line
 
-from .busy import DatabaseBusy
 from .duckdb_session import DuckDBSession
 from .folder import run_folder
 from .lock import LockTimeout, locked
 from .names import DATASET, PIPELINE, checked_name
-from .protocol import Session
+from .protocol import DatabaseBusy, Session
 
 
 class DuckDBWarehouse:

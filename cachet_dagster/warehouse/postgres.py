@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +19,7 @@ from dlt.common.destination import TDestinationReferenceArg
 from pyarrow import csv
 
 from cachet_dagster.source import FILLED_BY, TABLES
-from cachet_dagster.source.destinations import Strategy, check_libraries
+from cachet_dagster.source.destinations import Strategy
 from cachet_dagster.source.dialect import quoted
 from cachet_dagster.source.errors import SettingsError
 
@@ -93,6 +93,7 @@ class PostgresWarehouse(SqlWarehouse):
     """A dataset in a PostgreSQL database (see `SqlWarehouse`)."""
 
     session_class = PostgresSession
+    reference = "cachet_dagster.warehouse.postgres_destination.CopyPostgres"
 
     def __init__(self, strategy: Strategy, **options: Any):
         super().__init__(strategy, **options)
@@ -170,12 +171,6 @@ class PostgresWarehouse(SqlWarehouse):
         )
         for (schema,) in left or ():
             session.sql.execute_sql(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
-
-    def _factory(self) -> Callable[..., Any]:
-        check_libraries(self.strategy)
-        from .postgres_destination import CopyPostgres
-
-        return CopyPostgres
 
     def _lock(self, session: SqlSession, what: str, wait: float) -> None:
         """Take an advisory lock, which ends with the session's connection.

@@ -16,7 +16,14 @@ import pyarrow as pa
 from dlt.common.destination import TDestinationReferenceArg
 from dlt.common.typing import TLoaderFileFormat
 
+from cachet_dagster.source.errors import CachetError
 from cachet_dagster.source.rows import Row
+
+
+class DatabaseBusy(CachetError):
+    """Somebody else holds the database."""
+
+    retryable = True
 
 
 class Result(Protocol):

@@ -13,7 +13,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,10 @@ from dlt.destinations.sql_client import SqlClientBase
 from cachet_dagster.source.destinations import Strategy, check_libraries
 from cachet_dagster.source.errors import SettingsError, first_line
 
-from .busy import DatabaseBusy
 from .folder import run_folder
 from .lock import LockTimeout, locked
 from .names import DATASET, PIPELINE, checked_name
-from .protocol import Session
+from .protocol import DatabaseBusy, Session
 from .sql_session import SqlSession
 
 
@@ -55,6 +53,7 @@ class SqlWarehouse:
     """
 
     session_class: type[SqlSession] = SqlSession
+    reference = ""
 
     def __init__(
         self,
@@ -170,17 +169,14 @@ class SqlWarehouse:
             # A store is named by its address; keys are for dlt's configuration.
             options["bucket_url"] = self._credentials
             return Destination.from_reference(self.strategy.name, **{k: v for k, v in options.items() if v})
-        return self._factory()(
+        return Destination.from_reference(
+            self.reference or self.strategy.name,
             credentials=self._credentials,
             replace_strategy=self.strategy.replace,
             # Left unsaid, dlt takes a transaction only where a statement happens to spell CREATE, ALTER or DROP.
             supports_transactions=self.strategy.transactions,
             **options,
         )
-
-    def _factory(self) -> Callable[..., Any]:
-        """Return what makes dlt's destination of its configuration."""
-        return partial(Destination.from_reference, self.strategy.name)
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[tuple[Any, SqlClientBase[Any]]]:

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 import cachet_dagster
 from cachet_dagster.analytics.tables import HISTORY, MODELS
 from cachet_dagster.cli import COMMANDS, main
+from cachet_dagster.source.destinations import DESTINATIONS
 from cachet_dagster.source.endpoints import FILLED_BY
 from cachet_dagster.source.errors import variable
 from cachet_dagster.source.tables import TABLES, Table
@@ -83,6 +84,25 @@ def overview() -> str:
         for schema, declared in (("cachet_data", {**TABLES, **HISTORY}), ("cachet_analytics", MODELS))
         for name, table in declared.items()
     ]
+    return "\n".join(lines) + "\n"
+
+
+def destinations() -> str:
+    """Return the table of strategies as the guide to destinations has it."""
+    columns = {
+        "destination": lambda one: f"{one.title} (`{one.name}`)",
+        "points": lambda one: one.merge,
+        "tables": lambda one: "atomic overwrite" if one.table_format else one.replace,
+        "rows as": lambda one: one.table_format or one.file_format,
+        "staged in": lambda one: one.staging,
+        "a kill leaves old or new": lambda one: "yes" if one.transactions else "no",
+        "lock": lambda one: one.lock,
+        "models, report": lambda one: "yes" if one.models else "no",
+        "tested": lambda one: one.tested,
+        "why": lambda one: one.why,
+    }
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(cell(one) for cell in columns.values())} |" for one in DESTINATIONS.values()]
     return "\n".join(lines) + "\n"
 
 
@@ -160,6 +180,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/models.md": models,
     "docs/reference/automation.md": automation,
     "docs/reference/commands.md": commands,
+    "docs/guides/destinations.md": destinations,
     "AGENTS.md": overview,
 }
 """Files of the documentation, each with what stands between its two markers."""

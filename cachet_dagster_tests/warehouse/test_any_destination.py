@@ -23,7 +23,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 import cachet_dagster
 from cachet_dagster.source import TABLES, CachetError, metric_points_resource, table_resource
-from cachet_dagster.source.destinations import DESTINATIONS, readme_table, strategy_for
+from cachet_dagster.source.destinations import DESTINATIONS, strategy_for
 from cachet_dagster.source.dialect import in_dialect
 from cachet_dagster.source.errors import SettingsError
 from cachet_dagster.source.points.columns import SCHEMA
@@ -302,12 +302,6 @@ def test_the_password_is_in_nothing_that_a_load_leaves_and_dlts_dataset_reads_th
     assert dataset.metrics.df()[["id", "name"]].values.tolist() == [[1, ""]]
     assert dataset.metrics.arrow().column("name").to_pylist() == [""]
     assert dataset("SELECT count(*) FROM metrics").fetchall() == [(1,)]
-
-
-def test_the_guides_table_is_the_strategies() -> None:
-    guide = Path(cachet_dagster.__file__).parents[1] / "docs" / "guides" / "destinations.md"
-
-    assert readme_table() in guide.read_text()
 
 
 def test_keys_that_are_there_twice_are_said_and_the_load_stands(postgres: PostgresServer) -> None:

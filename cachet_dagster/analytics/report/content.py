@@ -92,11 +92,6 @@ class Report:
     charts: Mapping[str, Chart] = field(default_factory=dict)
     metric_charts: Mapping[int, Chart] = field(default_factory=dict)
 
-    @property
-    def open_incidents(self) -> int:
-        """How many incidents are open."""
-        return sum(bool(line.row["is_open"]) for line in self.incidents)
-
 
 def collect(
     figures: Figures,

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cachet_dagster.analytics.build import analytics_schema
+from cachet_dagster.source.dialect import literal
 from cachet_dagster.source.errors import CachetError, SettingsError
 from cachet_dagster.source.rows import Row
 from cachet_dagster.warehouse.protocol import Result
@@ -150,4 +151,4 @@ def _literal(value: date | str | int) -> str:
         return f"CAST('{value.astimezone(timezone.utc).isoformat(sep=' ')}' AS TIMESTAMPTZ)"
     if isinstance(value, date):
         return f"CAST('{value.isoformat()}' AS DATE)"
-    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+    return str(value) if isinstance(value, int) else literal(value)

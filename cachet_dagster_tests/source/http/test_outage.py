@@ -20,7 +20,7 @@ from cachet_dagster.source.errors import (
 )
 from cachet_dagster.source.http.client import OUTAGE
 from cachet_dagster.source.points.read import MetricStep, read_points
-from cachet_dagster.warehouse.busy import DatabaseBusy
+from cachet_dagster.warehouse import DatabaseBusy
 from cachet_dagster_tests.faults.server import Exchange, FaultServer, says, talks_gibberish, well
 
 METRICS = 40
