@@ -95,7 +95,7 @@ def test_http_where_the_page_has_moved_to_https(database: DuckDBWarehouse, serve
     said = refusal(settings(server.url), database)
 
     assert f"{server.url} redirects to https://127.0.0.1" in said
-    assert said.endswith("If that is your status page, set CACHET_BASE_URL to it.")
+    assert "If that is your status page, set CACHET_BASE_URL to it." in said
 
 
 def test_api_disabled(database: DuckDBWarehouse, demo: DemoServer) -> None:

@@ -206,9 +206,10 @@ def test_a_source_that_is_kept_reads_again_each_time_it_is_run(
 
     pipeline.run(source)
 
-    # Once a run, though several resources share an endpoint.
-    for path in ("/api/incidents", "/api/schedules", "/api/version"):
-        assert (paths[path], page.paths[path]) == (1, 1)
+    # Once a run, though several resources share an endpoint; three pages at most tell who was hit how badly.
+    for path, most in {"/api/incidents": 4, "/api/schedules": 4, "/api/version": 1}.items():
+        assert 1 <= paths[path] <= most
+        assert 1 <= page.paths[path] <= most
     # Observations are added only where something changed.
     assert (before["system_status"], before["versions"]) == (1, 1)
     after = counts(tmp_path / "cachet.duckdb")
@@ -287,7 +288,8 @@ def test_resources_extracted_in_threads_load_the_same(
     new_pipeline(tmp_path).run(source_of(page, api_key=None).parallelize())
 
     assert counts(tmp_path / "cachet.duckdb") == loaded
-    assert asked(page)["/api/incidents"] == 1
+    # The list, and three pages at most that tell who was hit how badly.
+    assert asked(page)["/api/incidents"] <= 4
 
 
 def test_a_write_disposition_of_the_run_s_own_is_taken(page: DemoServer, tmp_path: Path) -> None:

@@ -146,10 +146,10 @@ def test_a_table_that_a_person_materializes_is_recorded_whether_or_not_it_change
     assert set(materialized(by_hand)) == {"components"}
 
 
-def test_what_lies_downstream_runs_on_a_change_and_not_on_a_load(loaded, server):
-    @asset(
-        deps=[loaded.page.asset_key("incident_templates")], automation_condition=AutomationCondition.eager()
-    )
+def test_what_goes_by_data_versions_runs_on_a_change_and_not_on_a_load(loaded, server):
+    changes = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
+
+    @asset(deps=[loaded.page.asset_key("incident_templates")], automation_condition=changes)
     def report() -> None:
         pass
 

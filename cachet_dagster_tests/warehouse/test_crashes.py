@@ -45,7 +45,9 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
 
 def a_long_page() -> World:
     """Return a page whose incidents take more room than the disk will have."""
-    world = World.generate(incidents=50, components=50, updates=1, subscribers=30, schedules=12)
+    world = World.generate(
+        incidents=50, components=50, groups=3, metrics=3, updates=1, subscribers=30, schedules=12, templates=3
+    )
     for row in world.rows("incidents"):
         message = random.Random(row["id"]).randbytes(60_000).hex()
         world.update("incidents", row["id"], message=message)

@@ -146,10 +146,10 @@ events AS (
         END AS flag
     FROM updates AS u
     INNER JOIN begun AS b ON b.incident_id = u.incident_id
-    -- Both in an hour that the clock shows twice: the update may be one of the second time.
+    -- Both in an hour that the clock shows twice, read as its first time: the update may be one of the second time.
     LEFT JOIN analytics.repeated_hours AS r
         ON b.cachet_version <> 2 AND b.starts_at >= r.starts_at AND b.starts_at < r.ends_at
-        AND u.created_at >= r.starts_at AND u.created_at < r.ends_at
+        AND u.created_at >= r.starts_at AND u.created_at < r.starts_at + INTERVAL 1 SECOND * r.seconds
     WHERE b.is_listed
     UNION ALL
     -- A status that no update set: the recorded transition, else the row's last change as a bound.
