@@ -169,7 +169,10 @@ def test_the_wheel_holds_types_and_all_that_is_no_python(wheel):
 
     assert "cachet_dagster/py.typed" in packed
     assert files - packed == set()
-    assert {name.partition("/")[0] for name in packed} == {"cachet_dagster", "cachet_dagster-0.1.0.dist-info"}
+    assert {name.partition("/")[0] for name in packed} == {
+        "cachet_dagster",
+        f"cachet_dagster-{cachet_dagster.__version__}.dist-info",
+    }
 
 
 def test_the_commands_of_dg_work_with_it(used):
