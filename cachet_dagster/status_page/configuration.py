@@ -90,7 +90,7 @@ class Configuration:
         return warehouse.name, warehouse.dataset
 
     def without_token(self, message: str) -> str:
-        """Return a message with the API token blotted out, should it be in it."""
+        """Return a message with the API token redacted, should it be in it."""
         with contextlib.suppress(SettingsError):
             token = self.settings().token
             message = message.replace(token, "***") if token else message

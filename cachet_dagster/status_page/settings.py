@@ -155,7 +155,7 @@ class LoadTimeSettings(SettingsModel):
     base_url: str = Field(default="", description="the status page's address")
     destination: str = Field(default="duckdb", description="dlt destination")
     dataset: str = Field(default="", description="schema that the tables are in")
-    exclude_endpoints: Names = Field(default=(), description="endpoints to leave out, parted by commas")
+    exclude_endpoints: Names = Field(default=(), description="endpoints to leave out, comma-separated")
     sync_cron: str = Field(
         default="0 * * * *", description="when everything but points is loaded; `off` for never"
     )
