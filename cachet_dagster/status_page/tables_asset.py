@@ -125,9 +125,7 @@ class _TablesRun:
         context.log.info(_summary(reads.values(), self.reader.client.request_count))
         yield from self._materializations(by_table, selected)
         missed = {table: read for read in reads.values() for table in read.endpoint.tables}
-        for table in [
-            table for table in TABLES if table in missed and table in selected and table not in by_table
-        ]:
+        for table in [table for table in TABLES if table in selected - by_table.keys()]:
             yield AssetObservation(page.asset_key(table), metadata={WHAT: _missed(missed[table])})
         results = self._check(by_table, missed)
         yield from results if context.selected_asset_check_keys else map(evaluation, results)
