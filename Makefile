@@ -25,35 +25,12 @@ setup: .venv/.ready ## set up .venv
 	fi
 	@touch $@
 
-.venv/.ready-browser: .venv/.ready
+# A group of dependencies of pyproject.toml, installed once: .venv/.ready-docs brings the group `docs`.
+.venv/.ready-%: .venv/.ready
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group browser; \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group $*; \
 	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group browser; \
-	fi
-	@touch $@
-
-.venv/.ready-deploy: .venv/.ready
-	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group deploy; \
-	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group deploy; \
-	fi
-	@touch $@
-
-.venv/.ready-docs: .venv/.ready
-	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group docs; \
-	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group docs; \
-	fi
-	@touch $@
-
-.venv/.ready-build: .venv/.ready
-	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PINNED) --group build; \
-	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group build; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --group $*; \
 	fi
 	@touch $@
 
@@ -73,7 +50,7 @@ report: setup ## a period of each page as one HTML file: PAGE=cachet PERIOD=2026
 doctor: setup ## report on the Cachet, the token and the database; PAGE=name as above
 	@$(BIN)/python -m cachet_dagster doctor $(if $(PAGE),--page $(PAGE))
 
-test: setup ## what a change usually breaks, on this machine alone, in five minutes
+test: setup ## what a change usually breaks, on this machine alone
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: setup ## what `make test` leaves out because it is long

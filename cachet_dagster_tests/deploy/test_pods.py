@@ -1,6 +1,6 @@
 """What Kubernetes is given, played as pods by podman: a code server, and a run, under their own security contexts.
 
-Podman plays Deployments and Pods. Of a run's Job it is the pod that is played; a readiness probe is not watched by
+Podman plays Deployments and Pods. The pod of a run's Job is played; a readiness probe is not watched by
 podman, so its command is run in the pod. There is no API server, so nothing is started by `K8sRunLauncher` itself.
 """
 
